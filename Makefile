@@ -1,0 +1,49 @@
+# Two commands are enough: `make run` and `make test`. Everything they make is in .venv and var.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export STKWEB_DATA_DIR ?= $(CURDIR)/var
+
+.PHONY: setup setup-dev run test lint lock clean
+
+setup: $(VENV)/.base var/.ready
+
+setup-dev: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "stkweb needs Python 3.11: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: requirements/base.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/base.lock
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Migrations and static files; again whenever one of them is newer.
+var/.ready: $(VENV)/.base $(shell find chat stkweb templates -name '*.py' -path '*migrations*' -o -path '*/static/*' -type f -o -name '*.po' -type f)
+	$(BIN)/python manage.py setup
+	@touch $@
+
+run: setup
+	$(BIN)/python manage.py serve
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+# Resolves pyproject.toml anew. No index address is written.
+lock: setup-dev
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/base.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev -c requirements/base.lock pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) var

@@ -1,0 +1,1 @@
+"""Load and measurement for the whole product; nothing in `chat` imports it."""

@@ -1,0 +1,59 @@
+"""The ASGI application, the same under uvicorn (`manage.py serve`) and Daphne (`runserver`).
+
+http -> Django on our threads; websocket -> exact origins -> the signed-in person -> the consumer;
+lifespan -> the turns' runtime, where the server speaks it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stkweb.settings")
+django.setup(set_prefix=False)
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (after setup)
+from channels.security.websocket import OriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+
+from chat.routing import websocket_urlpatterns  # noqa: E402
+from chat.turns import runtime  # noqa: E402
+from stkweb.edge import Edge, Receive, Scope, Send  # noqa: E402
+from stkweb.handler import PooledHandler  # noqa: E402
+
+
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Start the turns' runtime with the server and drain it before the server goes."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await runtime.start()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await runtime.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _http() -> Any:
+    handler: Any = PooledHandler()
+    return ASGIStaticFilesHandler(handler) if settings.DEBUG else handler
+
+
+_router: Any = ProtocolTypeRouter(
+    {
+        "http": Edge(_http()),
+        "websocket": OriginValidator(URLRouter(websocket_urlpatterns), settings.ORIGINS),
+        "lifespan": lifespan,
+    }
+)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The first call of any kind starts the runtime on the loop that serves (Daphne has no lifespan)."""
+    if scope["type"] != "lifespan":
+        await runtime.start()
+    await _router(scope, receive, send)

@@ -1,0 +1,94 @@
+"""Django's request handler on the process's own few threads.
+
+Django's ASGI handler makes a thread, and with it a database connection, for every request, and
+crosses threads twice for each middleware. Here the whole synchronous chain runs in one call in
+one of the threads of chat/threads.py. What it must not do: decide anything about a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.core.signals import request_started
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from chat import threads
+
+
+class PooledHandler(ASGIHandler):
+    """An ASGI application for `http` scopes; views are synchronous, streams may be async iterators."""
+
+    def __init__(self) -> None:
+        BaseHandler.__init__(self)
+        self.load_middleware(is_async=False)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with closing(body):
+            response = await threads.run(self._respond, scope, body)
+        try:
+            if response.streaming:
+                await self._stream(response, receive, send)
+            else:
+                await self.send_response(response, send)
+        finally:
+            await threads.run(response.close)
+
+    def _respond(self, scope: Any, body: Any) -> HttpResponseBase:
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, body)
+        if request is None:
+            assert refusal is not None
+            return refusal
+        response: HttpResponseBase = self.get_response(request)
+        response._handler_class = self.__class__  # type: ignore[attr-defined]
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            return _in_threads(response)
+        return response
+
+    async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
+        """Send an async stream until it ends or its reader leaves."""
+        sending = asyncio.ensure_future(self.send_response(response, send))
+        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            results = await asyncio.gather(sending, leaving, return_exceptions=True)
+        if isinstance(results[0], Exception):
+            raise results[0]
+
+
+#: Files up to this size are read whole in the thread that already holds them.
+_WHOLE = 512 * 1024
+
+
+def _in_threads(response: StreamingHttpResponse) -> HttpResponseBase:
+    """A stream read from a synchronous source (a static file, a download), made safe for the loop."""
+    length = response.headers.get("Content-Length", "")
+    parts: Iterator[bytes] = iter(response)  # type: ignore[assignment]
+    if length.isdigit() and int(length) <= _WHOLE:
+        whole = HttpResponse(b"".join(parts), status=response.status_code, headers=response.headers)
+        whole.cookies = response.cookies
+        response.close()
+        return whole
+
+    async def read() -> Any:
+        while part := await threads.run(next, parts, b""):
+            yield part
+
+    response.streaming_content = read()  # type: ignore[assignment]
+    return response
