@@ -1,0 +1,3 @@
+"""The outside world: clients of agents. Knows neither Django nor Channels."""
+
+from __future__ import annotations
