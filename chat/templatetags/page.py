@@ -1,0 +1,103 @@
+"""Numbers as a person reads them, for the templates: counts, durations, shares of a token bar.
+
+What it must not do: read a row or decide what is shown. The page's modules format the same
+numbers with Intl; both follow the language of the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django import template
+from django.templatetags.static import static
+from django.utils.formats import number_format
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from chat.importmap import IMPORTS
+
+register = template.Library()
+
+#: Length of the token bar in its own units; the drawing is scaled by CSS.
+BAR = 100
+
+#: What the chat page imports at once; the rest (maths, code colours) comes when an answer has need of it.
+FIRST_MODULES = (
+    "stkweb/app",
+    "stkweb/ui",
+    "stkweb/net",
+    "stkweb/thread",
+    "stkweb/transcript",
+    "stkweb/composer",
+    "stkweb/sidebar",
+    "stkweb/markdown",
+    "stkweb/markdown-rules",
+    "stkweb/markdown-stream",
+    "stkweb/markdown-enhance",
+    "markdown-it",
+    "dompurify",
+    "dompurify/script",
+)
+
+
+class Share(NamedTuple):
+    """One kind of tokens: `count` None is "not reported"; `x` and `width` place it in the bar."""
+
+    kind: str
+    count: int | None
+    x: float
+    width: float
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """A count with the thin separators of the language; the empty string for None."""
+    return "" if value is None else number_format(value, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def duration(milliseconds: int | None) -> str:
+    """Milliseconds as "0.4 s", "9.4 s", "2 min 5 s"; the empty string for None."""
+    if milliseconds is None:
+        return ""
+    if milliseconds < 60_000:
+        return _("%(seconds)s s") % {"seconds": number_format(milliseconds / 1000, decimal_pos=1, use_l10n=True)}
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+
+
+@register.filter
+def shares(usage: Mapping[str, Any] | None) -> list[Share]:
+    """The three kinds of tokens of one answer, placed side by side; [] where nothing was reported."""
+    if not usage:
+        return []
+    counts = [(kind, usage.get(kind)) for kind in ("user", "enrichment", "output")]
+    whole = sum(value or 0 for _kind, value in counts)
+    placed: list[Share] = []
+    x = 0.0
+    for kind, value in counts:
+        width = BAR * (value or 0) / whole if whole else 0.0
+        placed.append(Share(kind, value, x, width))
+        x += width
+    return placed
+
+
+@register.filter
+def svg(value: float) -> SafeString:
+    """A number for an SVG attribute: a full stop in every language."""
+    return mark_safe(f"{value:.2f}")  # noqa: S308 - a formatted float holds no markup
+
+
+@register.simple_tag
+def import_map() -> SafeString:
+    """The page's import map as JSON: each bare module name and the hashed address behind it."""
+    imports = {name: static(path) for name, path in IMPORTS.items()}
+    return mark_safe(json.dumps({"imports": imports}).replace("<", "\\u003c"))  # noqa: S308 - our own names
+
+
+@register.simple_tag
+def module_urls() -> list[str]:
+    """Addresses of the modules that every chat page needs, to be fetched at once instead of one after another."""
+    return [static(IMPORTS[name]) for name in FIRST_MODULES if name in IMPORTS]
