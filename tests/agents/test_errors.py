@@ -42,8 +42,17 @@ def test_the_detail_of_a_broken_tag_keeps_no_angle_bracket() -> None:
 
 
 @pytest.mark.parametrize("secret", ["hunter2hunter2", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "sk-abcdef123456"])
-@pytest.mark.parametrize("shape", ["client_secret={}", '{{"client_secret": "{}"}}', "Authorization: Bearer {}",  # noqa: E501
-                                   '"access_token":"{}"', "password: {}", "X-Amz-Signature={}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "client_secret={}",
+        '{{"client_secret": "{}"}}',
+        "Authorization: Bearer {}",
+        '"access_token":"{}"',
+        "password: {}",
+        "X-Amz-Signature={}",
+    ],
+)
 def test_the_detail_has_no_secret_of_a_known_shape(shape: str, secret: str) -> None:
     assert secret not in one_line("refused: " + shape.format(secret))
 

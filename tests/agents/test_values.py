@@ -7,8 +7,29 @@ import pytest
 from chat.agents.values import AgentConfig, AgentRequest, TextDelta, Usage, count
 
 
-@pytest.mark.parametrize("value", [None, -1, 1e18, 10**13, True, False, float("nan"), float("inf"), "", "-3",
-                                   "1e9", "12.5", 12.5, "abc", "٣", [], {}, "9" * 5000])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        -1,
+        1e18,
+        10**13,
+        True,
+        False,
+        float("nan"),
+        float("inf"),
+        "",
+        "-3",
+        "1e9",
+        "12.5",
+        12.5,
+        "abc",
+        "٣",
+        [],
+        {},
+        "9" * 5000,
+    ],
+)
 def test_a_count_that_cannot_be_is_unknown_and_never_zero(value: object) -> None:
     assert count(value) is None
 

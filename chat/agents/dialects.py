@@ -1,0 +1,309 @@
+"""What one event of a stream says, in every dialect agents are known to speak.
+
+One function a dialect, each of which takes a JSON object and fills a `Piece`. They know nothing of
+what came before: order, endings and limits are the business of `answer`. Nothing here raises.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from .errors import AgentError
+from .refusals import error_text, refusal
+from .values import Source, Usage, count
+
+UNREADABLE: Final = object()
+MARKERS: Final = frozenset({"done", "end", "complete", "completed"})
+_SIGNS_OF_LIFE: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+_NATIVE_KEYS: Final = frozenset({
+    "message", "tokens", "stop_reason", "conversation_id", "message_id", "knowledge_source_id",
+    "source", "cross_account_source", "upload_ids", "tools_id", "agent_info",
+})  # fmt: skip
+_LONGEST_WORD: Final = 500
+
+
+class Piece:
+    """What one event adds to the answer. `end` is a proper end, `marker` one that closes for good.
+
+    The defaults live in the class: one is made for every event, and filling twelve members of an
+    instance costs as much as parsing the JSON.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    native_usage: bool = False
+    conversation_id: str | None = None
+    message_id: str | None = None
+    sources: tuple[Source, ...] = ()
+    withheld: bool = False
+    end: bool = False
+    marker: bool = False
+    fault: AgentError | None = None
+
+
+def decode(data: bytes) -> Any:
+    """JSON in `data`, or `UNREADABLE`. Ill-formed UTF-8 and lone surrogates become U+FFFD."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    # orjson refuses what other senders get wrong: lone surrogates, broken UTF-8, NaN.
+    try:
+        return _well_formed(json.loads(data.decode("utf-8", "replace")))
+    except (ValueError, RecursionError):
+        return UNREADABLE
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_well_formed(member) for member in value]
+    if isinstance(value, dict):
+        return {_well_formed(key): _well_formed(member) for key, member in value.items()}
+    return value
+
+
+def interpret(name: str, chunk: Mapping[str, Any]) -> Piece | None:
+    """What the object `chunk` of an event called `name` says; None when it is of no known dialect."""
+    piece = Piece()
+    kind = chunk.get("type", "")
+    if kind.__class__ is not str:
+        kind = ""
+    suspect = "error" in chunk or "code" in chunk
+    if name == "error" or kind == "error" or (suspect and _is_error(chunk)):
+        piece.fault = refusal(None, error_text(chunk) or "error without a word")
+        return piece
+    known = native(chunk, piece) or openai(chunk, piece) or flat(chunk, piece)
+    if not (name or kind):
+        return piece if known else None
+    if name in MARKERS or kind in MARKERS:
+        piece.end = piece.marker = known = True
+    elif not known and (name in _SIGNS_OF_LIFE or kind in _SIGNS_OF_LIFE):
+        known = True
+    return piece if known else None
+
+
+def native(chunk: Mapping[str, Any], piece: Piece) -> bool:
+    """StackSpot: flat objects; the end is a `stop_reason` or a `tokens` object."""
+    if _NATIVE_KEYS.isdisjoint(chunk):
+        return False
+    text = chunk.get("message")
+    if isinstance(text, str):
+        piece.text = text
+        usage = chunk.get("usage")
+        if usage and isinstance(usage, Mapping):
+            piece.usage = openai_usage(usage)
+    elif openai(chunk, piece) or flat(chunk, piece):
+        pass
+    elif "message" in chunk and text is None:
+        piece.withheld = True
+    _read_identity(chunk, piece)
+    stop = chunk.get("stop_reason")
+    if stop and isinstance(stop, str):
+        piece.stop_reason, piece.end = stop, True
+    tokens = chunk.get("tokens")
+    if tokens and isinstance(tokens, Mapping):
+        piece.end = True
+        counts = native_usage(tokens)
+        if counts is not None:
+            piece.usage, piece.native_usage = counts, True
+    return True
+
+
+def openai(chunk: Mapping[str, Any], piece: Piece) -> bool:
+    """OpenAI and LiteLLM: `choices` with a delta (or a whole message), usage beside or after them."""
+    choices = chunk.get("choices")
+    usage = chunk.get("usage")
+    if not isinstance(choices, list):
+        if not isinstance(usage, Mapping):
+            return False
+        choices = []
+    if isinstance(usage, Mapping):
+        piece.usage = openai_usage(usage)
+    for choice in choices:
+        if isinstance(choice, Mapping) and choice.get("index", 0) in (0, None):
+            _read_choice(choice, piece)
+            break
+    return True
+
+
+def _read_choice(choice: Mapping[str, Any], piece: Piece) -> None:
+    delta = choice.get("delta")
+    if not isinstance(delta, Mapping):
+        delta = choice.get("message")
+    if isinstance(delta, Mapping):
+        content = delta.get("content")
+        if isinstance(content, str):
+            piece.text = content
+        elif isinstance(content, list):
+            piece.text = _join(content, "text")
+        elif isinstance(delta.get("refusal"), str):
+            piece.text = delta["refusal"]
+        piece.reasoning = reasoning_of(delta)
+    elif isinstance(choice.get("text"), str):
+        piece.text = choice["text"]
+    finish = choice.get("finish_reason")
+    if isinstance(finish, str) and finish:
+        piece.stop_reason, piece.end = finish, True
+
+
+def reasoning_of(delta: Mapping[str, Any]) -> str:
+    """The reasoning in a delta, in the field its provider uses; a second copy is left out."""
+    for key in ("reasoning_content", "reasoning", "thinking"):
+        value = delta.get(key)
+        if isinstance(value, str) and value:
+            return value
+    for key in ("thinking_blocks", "reasoning_details", "content"):
+        value = delta.get(key)
+        if isinstance(value, list):
+            text = _join(value, "thinking")
+            if not text and key == "reasoning_details":
+                text = _join(value, "text") or _join(value, "summary")
+            if text:
+                return text
+    return ""
+
+
+def _join(blocks: list[Any], key: str, *, nested: bool = False) -> str:
+    parts: list[str] = []
+    for block in blocks:
+        value = block.get(key) if isinstance(block, Mapping) else None
+        if isinstance(value, list) and not nested:  # Mistral nests text blocks in a thinking block
+            value = _join(value, "text", nested=True)
+        if isinstance(value, str):
+            parts.append(value)
+    return "".join(parts)
+
+
+def flat(chunk: Mapping[str, Any], piece: Piece) -> bool:
+    """Servers that send the text under one plain name."""
+    for key in ("content", "text", "delta", "answer"):
+        value = chunk.get(key)
+        if isinstance(value, str):
+            piece.text = value
+            return True
+    return False
+
+
+def native_usage(tokens: Mapping[str, Any]) -> Usage | None:
+    """StackSpot's `tokens` in both shapes: what was asked counts as `user` or as `input`."""
+    asked = [n for n in (count(tokens.get("user")), count(tokens.get("input"))) if n is not None]
+    usage = Usage(
+        user=sum(asked) if asked else None,
+        enrichment=count(tokens.get("enrichment")),
+        output=count(tokens.get("output")),
+        raw=_small(tokens),
+    )
+    return usage if usage.total is not None else None
+
+
+def openai_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """OpenAI's `usage` in both namings, with the cached and reasoning tokens of every server."""
+    prompt = _first(usage, "prompt_tokens_details", "input_tokens_details")
+    output = _first(usage, "completion_tokens_details", "output_tokens_details")
+    read = Usage(
+        user=_first_count(usage, "prompt_tokens", "input_tokens"),
+        output=_first_count(usage, "completion_tokens", "output_tokens"),
+        cached=_first_count(prompt, "cached_tokens")
+        if "cached_tokens" in prompt
+        else _first_count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens"),
+        reasoning=_first_count(output, "reasoning_tokens")
+        if "reasoning_tokens" in output
+        else _first_count(usage, "reasoning_tokens"),
+        raw=_small(usage),
+    )
+    return read if read.total is not None else None
+
+
+def _first(members: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        if isinstance(members.get(key), Mapping):
+            found: Mapping[str, Any] = members[key]
+            return found
+    return {}
+
+
+def _first_count(members: Mapping[str, Any], *keys: str) -> int | None:
+    return next((n for key in keys if (n := count(members.get(key))) is not None), None)
+
+
+def _small(members: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """A copy that is safe to store: few members, short strings, finite numbers."""
+    kept: dict[str, Any] = {}
+    for key, value in list(members.items())[:40]:
+        if isinstance(value, str):
+            value = value[:100]
+        elif isinstance(value, Mapping) and depth == 0:
+            value = _small(value, depth=1)
+        elif isinstance(value, float):
+            value = value if math.isfinite(value) else None
+        elif not (value is None or (isinstance(value, int) and abs(value) < 2**63)):
+            continue
+        kept[key[:64]] = value
+    return kept
+
+
+def _is_error(chunk: Mapping[str, Any]) -> bool:
+    if chunk.get("error"):
+        return True
+    code = chunk.get("code")
+    if isinstance(code, str) and code:
+        return "details" in chunk or "detail" in chunk or code.startswith("INFERENCE_")
+    return isinstance(code, int) and "details" in chunk
+
+
+def _read_identity(chunk: Mapping[str, Any], piece: Piece) -> None:
+    value = chunk.get("conversation_id")
+    if value and isinstance(value, str):
+        piece.conversation_id = value[:_LONGEST_WORD]
+    value = chunk.get("message_id")
+    if value and isinstance(value, str):
+        piece.message_id = value[:_LONGEST_WORD]
+    if chunk.get("source") or chunk.get("cross_account_source") or chunk.get("knowledge_source_id"):
+        piece.sources = sources_of(chunk)
+
+
+def sources_of(chunk: Mapping[str, Any]) -> tuple[Source, ...]:
+    """The sources a chunk names, as ids or as objects, each once."""
+    found: dict[str, Source] = {}
+    known: set[str] = set()
+    for key in ("source", "cross_account_source", "knowledge_source_id"):
+        members = chunk.get(key)
+        for member in members if isinstance(members, list) else [members]:
+            source, names = _source(member, key)
+            if source is not None and source.id not in known:
+                found[source.id] = source
+                known |= names
+    return tuple(found.values())
+
+
+def _source(member: Any, key: str) -> tuple[Source | None, set[str]]:
+    if isinstance(member, str) and member.strip():
+        text = member.strip()[:_LONGEST_WORD]
+        return Source(text, text, kind="knowledge_source" if key == "knowledge_source_id" else None), {text}
+    if not isinstance(member, Mapping):
+        return None, set()
+
+    def word(*names: str) -> str | None:
+        values = (member.get(name) for name in names)
+        return next((v.strip()[:_LONGEST_WORD] for v in values if isinstance(v, str) and v.strip()), None)
+
+    identity = word("document_id", "id", "slug", "name")
+    if identity is None:
+        return None, set()
+    url = word("url", "link")
+    source = Source(
+        identity,
+        word("name", "title", "slug") or identity,
+        url=url if url is not None and url.lower().startswith(("https://", "http://")) else None,
+        kind=word("type"),
+    )
+    return source, {identity, *filter(None, (word("id"), word("slug")))}
