@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection, transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,3 +38,17 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     context = contextvars.Context()
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_pool, context.run, _call, lambda: function(*args, **kwargs))
+
+
+_writing = threading.RLock()
+
+
+@contextmanager
+def write_transaction() -> Iterator[None]:
+    """A transaction that writes.
+
+    SQLite has one writer; those of this process wait for each other here, in order, and not in
+    SQLite's busy handler, which sleeps up to 100 ms at a time and is not fair.
+    """
+    with _writing if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
+        yield

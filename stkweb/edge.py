@@ -18,6 +18,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+#: What no page of ours may use.
+POWERS = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+
 
 def _headers() -> list[tuple[bytes, bytes]]:
     headers = {
@@ -26,11 +29,13 @@ def _headers() -> list[tuple[bytes, bytes]]:
         "referrer-policy": "same-origin",
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
-        "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "permissions-policy": ", ".join(f"{name}=()" for name in POWERS),
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     }
     if settings.HTTPS:
-        headers["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+        headers["strict-transport-security"] = (
+            f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+        )
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
@@ -93,7 +98,9 @@ def _replay(messages: list[Message], receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send) -> None:
-    body = b'{"error": {"code": "body_too_large", "message": "This request is larger than the server accepts."}}'
+    body = (
+        b'{"error": {"code": "body_too_large", "message": "This request is larger than the server accepts."}}'
+    )
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -31,9 +32,7 @@ ORIGINS = env_list("STKWEB_ORIGINS") or [
     f"http://{host}:{LISTEN.rpartition(':')[2]}" for host in ("127.0.0.1", "localhost")
 ]
 #: Host names that are answered; taken from the origins when it is not set.
-ALLOWED_HOSTS = env_list("STKWEB_ALLOWED_HOSTS") or sorted(
-    {origin.partition("://")[2].partition("/")[0].rpartition(":")[0] or origin.partition("://")[2] for origin in ORIGINS}
-)
+ALLOWED_HOSTS = env_list("STKWEB_ALLOWED_HOSTS") or sorted({urlsplit(o).hostname or "" for o in ORIGINS})
 #: True where a reverse proxy of yours sets X-Forwarded-Proto and X-Forwarded-For itself.
 TRUST_PROXY = env_bool("STKWEB_TRUST_PROXY", False)
 #: Server processes of `manage.py serve`; more than one needs PostgreSQL and Redis.
@@ -189,6 +188,7 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+CSRF_FAILURE_VIEW = "chat.views.errors.csrf_failure"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"

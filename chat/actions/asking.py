@@ -1,0 +1,296 @@
+"""Asking: one transaction for the question row and the answer row, then the turn begins.
+
+Sending the same key twice gives the same rows. One answer runs in a conversation at a time; the
+database holds that, not a check in Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from chat.actions.prompts import request_for
+from chat.actions.refusals import Refused
+from chat.actions.text import checked_question, title_from
+from chat.agents import AgentConfig, AgentRequest
+from chat.models import Agent, Conversation, Message, SecretUnreadable, SendReceipt, State, new_id
+from chat.models.messages import RUNNING
+from chat.protocol import events, frames
+from chat.threads import write_transaction
+from chat.turns import items, runtime
+from chat.turns.hub import feed_topic
+from chat.turns.turn import TurnSpec
+
+#: What a conversation's number jumps by when another branch is shown.
+NEW_BRANCH_JUMP = 10
+
+#: How long a key is remembered.
+RECEIPT_LIFE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Public ids of what a send made, or had made before under the same key."""
+
+    conversation: str
+    question: str
+    answer: str
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    text: str
+    key: str
+    conversation: str | None
+    agent: str | None
+    parent: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        fields = json.dumps([self.text, self.conversation, self.agent, self.parent])
+        return hashlib.sha256(fields.encode()).hexdigest()
+
+
+def ask(
+    user: Any,
+    *,
+    text: str,
+    key: str,
+    conversation: str | None = None,
+    agent: str | None = None,
+    parent: str | None = None,
+) -> Sent:
+    """Send a question: into `conversation`, or into a new one.
+
+    `agent` is an agent's public id (the conversation's own when None), `parent` the message it
+    follows (the shown branch's last when None; a sibling makes a branch). Raises Refused.
+    """
+    wanted = _Ask(checked_question(text), key[:255] or new_id(), conversation, agent, parent)
+    try:
+        with write_transaction():
+            return _known(user, wanted) or _ask(user, wanted)
+    except IntegrityError:
+        # A twin committed between our look and our insert: on PostgreSQL both looked first.
+        with write_transaction():
+            known = _known(user, wanted)
+        if known is None:
+            raise Refused("conversation_busy") from None
+        return known
+
+
+def _known(user: Any, wanted: _Ask) -> Sent | None:
+    receipt = (
+        SendReceipt.objects.filter(user=user, key=wanted.key)
+        .select_related("question__conversation", "answer")
+        .first()
+    )
+    if receipt is None:
+        return None
+    if receipt.created_at < timezone.now() - RECEIPT_LIFE:
+        receipt.delete()
+        return None
+    if receipt.fingerprint != wanted.fingerprint:
+        raise Refused("key_reused")
+    thread_id = receipt.question.conversation.public_id
+    return Sent(thread_id, receipt.question.public_id, receipt.answer.public_id, repeated=True)
+
+
+def _ask(user: Any, wanted: _Ask) -> Sent:
+    now = timezone.now()
+    _check_allowance(user, now)
+    conversation = _conversation(user, wanted, now)
+    agent = _agent(user, wanted.agent, conversation)
+    parent = _parent(conversation, wanted.parent)
+    question = Message.objects.create(
+        conversation=conversation, parent=parent, role=Message.Role.USER, author=user,
+        text=wanted.text, seq=conversation.seq + 1, created_at=now,
+    )  # fmt: skip
+    request = request_for(conversation, agent, question, parent)
+    answer = _begin(user, conversation, agent, question, request, opening=question)
+    SendReceipt.objects.create(
+        user=user, key=wanted.key, fingerprint=wanted.fingerprint,
+        question=question, answer=answer, created_at=now,
+    )  # fmt: skip
+    return Sent(conversation.public_id, question.public_id, answer.public_id)
+
+
+def _check_allowance(user: Any, now: datetime) -> None:
+    running = Message.objects.filter(conversation__owner=user, state__in=RUNNING).count()
+    if running >= settings.LIMIT_TURNS_PER_USER:
+        raise Refused("too_many_turns", limit=settings.LIMIT_TURNS_PER_USER)
+    minute = Message.objects.filter(author=user, created_at__gt=now - timedelta(minutes=1))
+    sent = list(minute.order_by("created_at").values_list("created_at", flat=True))
+    if len(sent) >= settings.LIMIT_SENDS_PER_MINUTE:
+        wait = 60 - int((now - sent[0]).total_seconds())
+        raise Refused("too_many_sends", limit=settings.LIMIT_SENDS_PER_MINUTE, retry_after=max(1, wait))
+
+
+def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
+    if wanted.conversation is None:
+        return Conversation.objects.create(owner=user, title=title_from(wanted.text), updated_at=now)
+    conversation = (
+        Conversation.objects.visible_to(user)
+        .select_for_update()
+        .filter(public_id=wanted.conversation)
+        .first()
+    )
+    if conversation is None:
+        raise Refused("not_found")
+    return conversation
+
+
+def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agent:
+    agents = Agent.objects.visible_to(user)
+    if public_id:
+        agent = agents.filter(public_id=public_id).first()
+    elif conversation.agent_id:
+        agent = agents.filter(pk=conversation.agent_id).first()
+    else:
+        agent = agents.first()
+    if agent is None:
+        raise Refused("agent_unusable")
+    return agent
+
+
+def _parent(conversation: Conversation, public_id: str | None) -> Message | None:
+    if public_id is None:
+        return conversation.leaf
+    parent = conversation.messages.filter(public_id=public_id, role=Message.Role.ASSISTANT).first()
+    if parent is None:
+        raise Refused("not_found")
+    return parent
+
+
+def retry(user: Any, *, conversation: str, answer: str) -> Sent:
+    """Ask the same question again; the new answer stands beside the old one. Raises Refused."""
+    return _again(user, conversation, answer, continues=False)
+
+
+def continue_answer(user: Any, *, conversation: str, answer: str) -> Sent:
+    """Have a partial answer continued by a new one below it. Raises Refused."""
+    return _again(user, conversation, answer, continues=True)
+
+
+def _again(user: Any, thread_id: str, answer_id: str, *, continues: bool) -> Sent:
+    try:
+        with write_transaction():
+            conversation = (
+                Conversation.objects.visible_to(user).select_for_update().filter(public_id=thread_id).first()
+            )
+            if conversation is None:
+                raise Refused("not_found")
+            old = conversation.messages.select_related("parent").filter(public_id=answer_id).first()
+            if old is None or old.role != Message.Role.ASSISTANT or old.parent is None:
+                raise Refused("not_found")
+            if old.is_running:
+                raise Refused("conversation_busy")
+            if continues and (old.state == State.COMPLETED and old.stop_reason != "length" or not old.text):
+                raise Refused("cannot_continue")
+            _check_allowance(user, timezone.now())
+            above = old if continues else old.parent
+            agent = _agent(user, None, conversation) if old.agent_id is None else _agent_of(user, old)
+            request = request_for(conversation, agent, above, above.parent, fresh=True)
+            new = _begin(user, conversation, agent, above, request, continues=continues or old.continues)
+            question = old.parent.public_id
+    except IntegrityError:
+        raise Refused("conversation_busy") from None
+    return Sent(thread_id, question, new.public_id)
+
+
+def _agent_of(user: Any, answer: Message) -> Agent:
+    agent = Agent.objects.visible_to(user).filter(pk=answer.agent_id or 0).first()
+    if agent is None:
+        raise Refused("agent_unusable")
+    return agent
+
+
+def _begin(
+    user: Any,
+    conversation: Conversation,
+    agent: Agent,
+    above: Message,
+    request: AgentRequest,
+    *,
+    opening: Message | None = None,
+    continues: bool = False,
+) -> Message:
+    """Make the answer row below `above`, number what is announced, hand the turn over on commit."""
+    try:
+        worker_id = runtime.current().worker_id
+    except runtime.NotServing:
+        raise Refused("unavailable") from None
+    config = config_of(agent)
+    if conversation.messages.running().exists():
+        raise Refused("conversation_busy")
+    now = timezone.now()
+    created = conversation.leaf_id is None
+    # A branch is shown whole: the jump is a gap to every watcher, who then reads the rows again.
+    branches = opening is None or opening.parent_id != conversation.leaf_id
+    seq = conversation.seq + (NEW_BRANCH_JUMP if branches else 2)
+    answer = Message.objects.create(
+        conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
+        continues=continues, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
+        upstream_conversation=request.conversation_id or "", created_at=now, started_at=now,
+    )  # fmt: skip
+    conversation.leaf, conversation.seq = answer, seq
+    conversation.branch_seq = seq if branches else conversation.branch_seq
+    conversation.agent, conversation.updated_at, conversation.unread = agent, now, False
+    conversation.save(update_fields=["leaf", "seq", "branch_seq", "agent", "updated_at", "unread"])
+    siblings = list(
+        conversation.messages.filter(parent=above).order_by("pk").values_list("public_id", flat=True)
+    )
+    spec = TurnSpec(
+        answer=answer, thread_id=conversation.public_id, conversation_pk=conversation.pk,
+        user_pk=user.pk, username=user.get_username(), agent=config, request=request,
+        parent=above.public_id, siblings=siblings,
+    )  # fmt: skip
+    spec.opening = _opening(spec, conversation, None if branches else opening)
+    entry = dict(items.feed_entry(conversation, running=True))
+    feed = frames.feed("created" if created else "running", entry)
+    transaction.on_commit(lambda: _hand_over(spec, user.pk, feed))
+    return answer
+
+
+def _hand_over(spec: TurnSpec, user_pk: int, feed: str) -> None:
+    runtime.publish(feed_topic(user_pk), 0, feed)
+    runtime.begin(spec)
+
+
+def _opening(spec: TurnSpec, conversation: Conversation, question: Message | None) -> list[tuple[int, str]]:
+    """The events that show the question and the waiting answer, with their numbers."""
+    thread_id, seq = conversation.public_id, spec.answer.seq
+    answer = items.answer(spec.answer, thread_id, parent=spec.parent, siblings=spec.siblings, usage=None)
+    opening = [(seq, frames.event(thread_id, seq, events.item_added(answer)))]
+    if question is not None:
+        parent = question.parent.public_id if question.parent else None
+        item = items.question(question, thread_id, parent=parent, author=spec.username)
+        opening.insert(0, (question.seq, frames.event(thread_id, question.seq, events.item_done(item))))
+    return opening
+
+
+def config_of(agent: Agent) -> AgentConfig:
+    """What a client needs to know of an agent's row. Raises Refused when its secret cannot be read."""
+    try:
+        secret = agent.secret()
+    except SecretUnreadable:
+        raise Refused("agent_unusable") from None
+    return AgentConfig(
+        kind=agent.kind,
+        name=agent.name,
+        base_url=agent.base_url,
+        agent_id=agent.agent_id,
+        token_url=agent.token_url,
+        client_id=agent.client_id,
+        client_secret=secret,
+        options=agent.options,
+        ca_bundle=agent.ca_bundle or None,
+        proxy=agent.proxy or None,
+    )

@@ -1,0 +1,48 @@
+"""What a person may write: checked once, for every door."""
+
+from __future__ import annotations
+
+import re
+
+from django.conf import settings
+
+from chat.actions.refusals import Refused
+
+#: PostgreSQL stores no NUL and UTF-8 no half of a pair; SQLite must not differ.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+#: Characters of a title made from a question.
+TITLE = 60
+
+
+def checked_question(text: str) -> str:
+    """`text` as it will be stored: line ends are LF, nothing else is changed. Raises Refused."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise Refused("empty_text")
+    found = _UNSTORABLE.search(text)
+    if found:
+        raise Refused("unstorable_text", position=found.start())
+    size = len(text.encode())
+    if size > settings.LIMIT_PROMPT_BYTES:
+        raise Refused("text_too_long", limit=settings.LIMIT_PROMPT_BYTES, size=size)
+    return text
+
+
+def checked_title(title: str) -> str:
+    """A title of 1 to 120 characters on one line. Raises Refused."""
+    title = " ".join(title.split())
+    if not 1 <= len(title) <= 120 or _UNSTORABLE.search(title):
+        raise Refused("title_invalid")
+    return title
+
+
+def title_from(question: str) -> str:
+    """The first words of a question, at most 60 characters, cut between words."""
+    line = " ".join(question.split())
+    line = re.sub(r"^[#>*`\-\s]+", "", line) or line
+    if len(line) <= TITLE:
+        return line
+    cut = line[: TITLE - 1]
+    head, space, _ = cut.rpartition(" ")
+    return (head if space and len(head) > TITLE // 2 else cut).rstrip(" ,.;:") + "…"

@@ -1,0 +1,1 @@
+"""System checks: half-configured deployments are named before they hurt."""

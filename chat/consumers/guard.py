@@ -1,0 +1,67 @@
+"""Looks every few seconds whether those at the sockets may still be there.
+
+One look for all sockets of the process: two queries for the sessions, one for the conversations.
+Signing out, a new password, deactivation or a deleted conversation take effect within 5 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, InterfaceError
+
+from chat import threads
+from chat.consumers.session import Person, still_signed_in
+from chat.models import Conversation
+
+if TYPE_CHECKING:
+    from chat.consumers.socket import ChatConsumer
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks; the promise is 5.
+INTERVAL = 3.0
+
+_sockets: set[ChatConsumer] = set()
+_task: asyncio.Task[None] | None = None
+
+
+def guard(socket: ChatConsumer) -> None:
+    """Look after `socket` from now on."""
+    global _task
+    _sockets.add(socket)
+    if _task is None or _task.done():
+        _task = asyncio.create_task(_watch(), context=contextvars.Context())
+
+
+def release(socket: ChatConsumer) -> None:
+    """It is gone."""
+    _sockets.discard(socket)
+
+
+async def _watch() -> None:
+    while _sockets:
+        await asyncio.sleep(INTERVAL)
+        try:
+            await _look(list(_sockets))
+        except (DatabaseError, InterfaceError) as exc:
+            log.warning("the database does not answer: %s", type(exc).__name__)
+
+
+async def _look(sockets: list[ChatConsumer]) -> None:
+    people = [socket.person for socket in sockets if socket.person is not None]
+    watched = {pk for socket in sockets for pk in socket.watched()}
+    live, seqs = await threads.run(_ask, people, watched)
+    for socket in sockets:
+        if socket.person is None or socket.person.session_key not in live:
+            socket.sign_off()
+        else:
+            socket.check(seqs)
+
+
+def _ask(people: list[Person], watched: set[int]) -> tuple[set[str], dict[int, tuple[int, int]]]:
+    live = still_signed_in(people)
+    return live, Conversation.objects.all().positions(watched)

@@ -1,0 +1,143 @@
+"""What a person reads when something goes wrong: code -> what happened, what was kept, what to do.
+
+The codes are shared by the wire, the rows, the documents and both languages. No exception's text
+ever reaches a page; this catalogue does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`status` is the HTTP status of a refusal; a fault of an answer has none of its own."""
+
+    sentence: Any
+    kept: Any
+    next: Any
+    status: int = 200
+
+
+_QUESTION = _("Your question is kept.")
+_PARTIAL = _("What had arrived is kept.")
+_NOTHING = _("Nothing was changed.")
+_TEXT = _("Your text is still in the box.")
+_AGAIN = _("Try again.")
+_ADMIN = _("Tell your administrator.")
+
+FAULTS: dict[str, Fault] = {
+    # How an answer ends badly.
+    "unreachable": Fault(_("The agent cannot be reached."), _QUESTION, _AGAIN),
+    "no_answer": Fault(_("The agent did not answer in time."), _QUESTION, _AGAIN),
+    "stalled": Fault(
+        _("The agent fell silent in the middle of the answer."), _PARTIAL, _("Continue from here.")
+    ),
+    "too_long": Fault(_("The answer took longer than a turn may take."), _PARTIAL, _("Continue from here.")),
+    "connection_lost": Fault(_("The connection to the agent was lost."), _PARTIAL, _("Continue from here.")),
+    "ended_early": Fault(_("The answer ended before it was finished."), _PARTIAL, _("Continue from here.")),
+    "event_too_large": Fault(_("The agent sent more at once than we accept."), _PARTIAL, _ADMIN),
+    "answer_too_large": Fault(_("The answer is longer than we accept."), _PARTIAL, _("Ask for it in parts.")),
+    "protocol": Fault(_("The agent's answer could not be understood."), _PARTIAL, _ADMIN),
+    "agent_failed": Fault(_("The agent reported an error."), _PARTIAL, _AGAIN),
+    "agent_unavailable": Fault(_("The agent's service has a problem."), _QUESTION, _AGAIN),
+    "busy": Fault(
+        _("The agent has too many requests right now."), _QUESTION, _("Wait a moment, then try again.")
+    ),
+    "credit": Fault(_("The credit of this agent's account is used up."), _QUESTION, _ADMIN),
+    "credentials": Fault(
+        _("The agent does not accept our credentials. This is not about your own sign-in."), _QUESTION, _ADMIN
+    ),
+    "forbidden": Fault(_("Our account may not use this agent."), _QUESTION, _ADMIN),
+    "agent_not_found": Fault(_("The agent does not exist any more."), _QUESTION, _("Choose another agent.")),
+    "prompt_too_long": Fault(
+        _("The question, with what belongs to it, is too long for this agent."),
+        _QUESTION,
+        _("Shorten it, or start a new conversation."),
+    ),
+    "rejected": Fault(_("The agent refused the request."), _QUESTION, _ADMIN),
+    "filtered": Fault(
+        _("The agent withheld its answer: a content filter applied."), _QUESTION, _("Ask differently.")
+    ),
+    "empty_answer": Fault(_("The agent answered without a single word."), _QUESTION, _AGAIN),
+    "agent_misconfigured": Fault(_("This agent is not set up correctly."), _QUESTION, _ADMIN),
+    "interrupted_restart": Fault(
+        _("The server stopped unexpectedly while the agent was answering."),
+        _PARTIAL,
+        _("Continue from here."),
+    ),
+    "interrupted_shutdown": Fault(
+        _("The server was restarted while the agent was answering."), _PARTIAL, _("Continue from here.")
+    ),
+    "internal": Fault(_("Something went wrong on our side."), _PARTIAL, _AGAIN),
+    # Why a request is refused.
+    "empty_text": Fault(_("There is nothing to send."), _NOTHING, _("Write a question first."), 422),
+    "unstorable_text": Fault(
+        _("The text holds a character that cannot be stored."),
+        _TEXT,
+        _("Remove the character at the given place."),
+        422,
+    ),
+    "text_too_long": Fault(_("The text is longer than one question may be."), _TEXT, _("Shorten it."), 413),
+    "body_too_large": Fault(
+        _("This request is larger than the server accepts."), _TEXT, _("Shorten it."), 413
+    ),
+    "bad_request": Fault(
+        _("This request could not be read."), _NOTHING, _("Reload the page and try again."), 400
+    ),
+    "bad_frame": Fault(_("This message could not be read."), _NOTHING, _("Reload the page."), 400),
+    "key_reused": Fault(_("This send was already used for another text."), _TEXT, _("Send it again."), 422),
+    "conversation_busy": Fault(
+        _("An answer is still being written in this conversation."), _TEXT, _("Wait for it, or stop it."), 409
+    ),
+    "too_many_turns": Fault(
+        _("You have as many answers running as you may have at once."),
+        _TEXT,
+        _("Wait for one, or stop one."),
+        429,
+    ),
+    "too_many_sends": Fault(
+        _("You sent many questions within a minute."), _TEXT, _("Wait a moment, then send it."), 429
+    ),
+    "not_found": Fault(_("There is nothing here."), _NOTHING, _("Choose a conversation from the list."), 404),
+    "agent_unusable": Fault(_("This agent cannot be asked now."), _TEXT, _("Choose another agent."), 422),
+    "cannot_retry": Fault(_("This answer cannot be tried again."), _NOTHING, _("Reload the page."), 409),
+    "cannot_continue": Fault(_("This answer cannot be continued."), _NOTHING, _AGAIN, 409),
+    "title_invalid": Fault(_("A title has 1 to 120 characters."), _NOTHING, _("Write another title."), 422),
+    "forbidden_request": Fault(
+        _("This request was not accepted, for your safety."), _TEXT, _("Reload the page and try again."), 403
+    ),
+    "not_signed_in": Fault(
+        _("You are not signed in any more."), _TEXT, _("Sign in; you come back to this place."), 401
+    ),
+    "locked_out": Fault(
+        _("Too many wrong passwords were tried from here."),
+        _NOTHING,
+        _("Wait five minutes, then try again."),
+        429,
+    ),
+    "unavailable": Fault(_("The server is not ready."), _TEXT, _("Wait a moment, then send it again."), 503),
+    "server_error": Fault(
+        _("Something went wrong on our side."),
+        _TEXT,
+        _("Try again; if it stays, tell your administrator."),
+        500,
+    ),
+}
+
+
+def all_texts() -> dict[str, dict[str, str]]:
+    """Every fault in the active language: {code: {sentence, kept, next}}."""
+    return {
+        code: {"sentence": str(f.sentence), "kept": str(f.kept), "next": str(f.next)}
+        for code, f in FAULTS.items()
+    }
+
+
+def text_of(code: str) -> dict[str, str]:
+    """One fault in the active language; an unknown code reads as `internal`."""
+    fault = FAULTS.get(code, FAULTS["internal"])
+    return {"sentence": str(fault.sentence), "kept": str(fault.kept), "next": str(fault.next)}

@@ -1,0 +1,67 @@
+"""Agents as an administrator set them up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from chat.models.ids import new_id
+from chat.models.secrets import SecretUnreadable, seal, unseal
+
+__all__ = ["Agent", "AgentQuerySet", "SecretUnreadable"]
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    def usable(self) -> AgentQuerySet:
+        """Agents that may be asked."""
+        return self.filter(enabled=True)
+
+    def visible_to(self, user: Any) -> AgentQuerySet:
+        """Agents this person may choose: every enabled one."""
+        return self.usable() if user.is_authenticated and user.is_active else self.none()
+
+
+class Agent(models.Model):
+    """Where questions go. `sealed_secret` is ciphertext; nothing but `secret()` opens it."""
+
+    class Kind(models.TextChoices):
+        STACKSPOT = "stackspot", _("StackSpot")
+        DEMO = "demo", _("Demo, built in")
+
+    public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    description = models.CharField(_("description"), max_length=200, blank=True)
+    examples = models.JSONField(_("example questions"), default=list, blank=True)
+    base_url = models.CharField(_("base URL"), max_length=300, blank=True)
+    token_url = models.CharField(_("token URL"), max_length=300, blank=True)
+    agent_id = models.CharField(_("agent id"), max_length=120, blank=True)
+    client_id = models.CharField(_("client id"), max_length=200, blank=True)
+    sealed_secret = models.TextField(editable=False, blank=True, default="")
+    options = models.JSONField(_("options"), default=dict, blank=True)
+    ca_bundle = models.CharField(_("CA bundle (path)"), max_length=300, blank=True)
+    proxy = models.CharField(_("proxy"), max_length=300, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    position = models.PositiveIntegerField(_("position"), default=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("position", "name")
+        verbose_name = _("agent")
+        verbose_name_plural = _("agents")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def set_secret(self, secret: str) -> None:
+        """Seal `secret` into this row; the empty string removes it. Does not save."""
+        self.sealed_secret = seal(secret, self.public_id) if secret else ""
+
+    def secret(self) -> str:
+        """The plain secret, for the one who calls the agent. Raises SecretUnreadable."""
+        return unseal(self.sealed_secret, self.public_id) if self.sealed_secret else ""

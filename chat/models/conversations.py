@@ -1,0 +1,66 @@
+"""Conversations, and the one queryset through which a door reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from chat.models.agents import Agent
+from chat.models.ids import new_id
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def visible_to(self, user: Any) -> ConversationQuerySet:
+        """The only way in from a door: a person's own, not deleted. A foreign one is simply not there."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(owner_id=user.pk, deleted_at=None)
+
+    def deleted_by(self, user: Any) -> ConversationQuerySet:
+        """What a person deleted and may still bring back."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(owner_id=user.pk, deleted_at__isnull=False)
+
+    def positions(self, keys: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """For those of `keys` that are not deleted: (owner's key, number of the last thread event)."""
+        rows = self.filter(pk__in=keys, deleted_at=None).values_list("pk", "owner_id", "seq", "leaf__seq")
+        return {pk: (owner, max(seq, leaf_seq or 0)) for pk, owner, seq, leaf_seq in rows}
+
+
+class Conversation(models.Model):
+    """A tree of messages. `seq` numbers its thread events; `leaf` ends the branch that is shown,
+    and `branch_seq` is the number at which another branch was last shown."""
+
+    public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="conversations")
+    agent = models.ForeignKey(Agent, models.SET_NULL, null=True, related_name="+")
+    title = models.CharField(_("title"), max_length=120)
+    seq = models.PositiveBigIntegerField(default=0)
+    branch_seq = models.PositiveBigIntegerField(default=0)
+    leaf = models.ForeignKey("chat.Message", models.SET_NULL, null=True, related_name="+")
+    unread = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, default=None)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("owner", "deleted_at", "-updated_at"), name="conversation_list"),
+            models.Index(
+                fields=("deleted_at",),
+                condition=models.Q(deleted_at__isnull=False),
+                name="conversation_purge",
+            ),
+        )
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+
+    def __str__(self) -> str:
+        return self.public_id

@@ -1,0 +1,120 @@
+"""Rows as the items of the wire; the same shape for a saved answer and for one still running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from chat.agents import RETRYABLE
+from chat.models import Conversation, Message, State
+from chat.models.branches import Branch
+from chat.protocol import items
+
+Counts = tuple[int | None, int | None, int | None]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def usage_json(counts: Counts | None) -> dict[str, int | None] | None:
+    """{user, enrichment, output, total}; a member that was not reported is null, all of them: null."""
+    if counts is None or all(n is None for n in counts):
+        return None
+    user, enrichment, output = counts
+    total = sum(n for n in counts if n is not None)
+    return {"user": user, "enrichment": enrichment, "output": output, "total": total}
+
+
+def _error(message: Message) -> dict[str, Any] | None:
+    if not message.error_code:
+        return None
+    return {
+        "code": message.error_code,
+        "params": message.error_params,
+        "retryable": message.error_code in RETRYABLE or message.state == State.INTERRUPTED,
+        "id": message.error_id,
+    }
+
+
+def question(message: Message, thread_id: str, *, parent: str | None, author: str | None) -> items.Item:
+    """The item of a question."""
+    return items.user_message(
+        id=message.public_id,
+        thread_id=thread_id,
+        created_at=message.created_at.isoformat(),
+        text=message.text,
+        extra={"parent": parent, "author": author},
+    )
+
+
+def reasoning(message: Message, thread_id: str) -> items.Item:
+    """The item of an answer's reasoning."""
+    return items.reasoning(
+        answer_id=message.public_id,
+        thread_id=thread_id,
+        created_at=message.created_at.isoformat(),
+        content=message.reasoning,
+    )
+
+
+def answer(
+    message: Message, thread_id: str, *, parent: str | None, siblings: Sequence[str], usage: Counts | None
+) -> items.Item:
+    """The item of an answer, as far as it goes."""
+    return items.assistant_message(
+        id=message.public_id,
+        thread_id=thread_id,
+        created_at=message.created_at.isoformat(),
+        text=message.text,
+        extra={
+            "parent": parent,
+            "state": message.state,
+            "error": _error(message),
+            "agent": {"id": message.agent_id, "name": message.agent_name},
+            "stop_reason": message.stop_reason or None,
+            "started_at": _iso(message.started_at),
+            "ended_at": _iso(message.ended_at),
+            "duration_ms": message.duration_ms,
+            "usage": usage_json(usage),
+            "sources": message.sources,
+            "continues": parent if message.continues else None,
+            "siblings": list(siblings),
+            "reasoning_ms": message.reasoning_ms,
+        },
+    )
+
+
+def of_branch(conversation: Conversation, branch: Branch) -> list[items.Item]:
+    """All items of a branch, in order."""
+    found: list[items.Item] = []
+    for message in branch.messages:
+        parent = branch.parents[message.pk]
+        if message.role == Message.Role.USER:
+            author = message.author.get_username() if message.author else None
+            found.append(question(message, conversation.public_id, parent=parent, author=author))
+            continue
+        if message.reasoning:
+            found.append(reasoning(message, conversation.public_id))
+        found.append(
+            answer(
+                message,
+                conversation.public_id,
+                parent=parent,
+                siblings=branch.siblings[message.pk],
+                usage=branch.usage.get(message.public_id),
+            )
+        )
+    return found
+
+
+def feed_entry(conversation: Conversation, *, running: bool) -> Mapping[str, Any]:
+    """What the list of conversations shows of one."""
+    return {
+        "id": conversation.public_id,
+        "title": conversation.title,
+        "updated_at": conversation.updated_at.isoformat(),
+        "state": "running" if running else "idle",
+        "unread": conversation.unread,
+    }

@@ -1,0 +1,152 @@
+"""Runs one turn: asks the agent, shows and saves what comes, writes the end, then says so.
+
+The one place with a broad `except`: whatever goes wrong in a turn ends that turn with a code and
+keeps its text. It never asks an agent a second time on its own once text has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing
+from typing import Protocol
+
+from django.db import DatabaseError
+
+from chat.agents import AgentClient, AgentError, Done
+from chat.models import State, new_id
+from chat.protocol import events, frames
+from chat.turns.endings import Ending, write_ending
+from chat.turns.hub import Hub, feed_topic, thread_topic
+from chat.turns.store import Store
+from chat.turns.turn import Turn
+
+log = logging.getLogger(__name__)
+
+#: Codes whose answer was cut off rather than refused: the person may continue it.
+INTERRUPTING = frozenset({"ended_early", "interrupted_shutdown", "interrupted_restart"})
+
+
+class Clients(Protocol):
+    """Where the runner gets the client of an agent."""
+
+    def client_of(self, turn: Turn) -> AgentClient: ...
+
+
+class Runner:
+    """See the module's docstring."""
+
+    def __init__(self, worker_id: str, hub: Hub, store: Store, clients: Clients) -> None:
+        self._worker_id = worker_id
+        self._hub = hub
+        self._store = store
+        self._clients = clients
+
+    async def run(self, turn: Turn) -> None:
+        """One whole turn. Ends normally whatever happens; it is cancelled through `Turn.cancel` alone."""
+        turn.begun = True
+        ending = self._cut_off(turn) if turn.cancelled else await self._ask(turn)
+        turn.ending = True
+        if turn.lost:
+            return
+        turn.finish_text()
+        await self._end(turn, ending)
+
+    async def _ask(self, turn: Turn) -> Ending:
+        try:
+            async with aclosing(self._clients.client_of(turn).stream(turn.spec.request)) as stream:
+                async for batch in stream:
+                    turn.take(batch)
+                    self._store.touch(turn)
+        except AgentError as exc:
+            return self._failed(turn, exc)
+        except asyncio.CancelledError:
+            _forget_cancellation()
+            return self._cut_off(turn)
+        except Exception:
+            error_id = new_id()
+            log.exception("turn %s failed, error %s", turn.answer.public_id, error_id)
+            return self._ending(turn, State.FAILED, "internal", error_id)
+        return self._ending(turn, State.COMPLETED)
+
+    def _cut_off(self, turn: Turn) -> Ending:
+        if turn.stopping:
+            return self._ending(turn, State.STOPPED)
+        return self._ending(turn, State.INTERRUPTED, "interrupted_shutdown")
+
+    def _failed(self, turn: Turn, exc: AgentError) -> Ending:
+        error_id = new_id()
+        log.warning(
+            "turn %s: agent %s: %s status=%s error %s",
+            turn.answer.public_id, turn.answer.agent_id, exc, exc.status, error_id,
+        )  # fmt: skip
+        state = State.INTERRUPTED if exc.code in INTERRUPTING else State.FAILED
+        ending = self._ending(turn, state, exc.code, error_id)
+        ending.error_params = dict(exc.params)
+        if exc.retry_after is not None:
+            ending.error_params["retry_after"] = int(min(exc.retry_after, 86_400))
+        ending.usage = exc.usage
+        return ending
+
+    def _ending(self, turn: Turn, state: State, code: str = "", error_id: str = "") -> Ending:
+        done = turn.done or Done()
+        return Ending(
+            state=state,
+            error_code=code,
+            error_id=error_id or (new_id() if code else ""),
+            usage=done.usage,
+            stop_reason=done.stop_reason or "",
+            upstream_conversation=done.conversation_id or turn.spec.request.conversation_id or "",
+            upstream_message=done.message_id or "",
+            first_delta_ms=turn.first_delta_ms,
+            duration_ms=int((time.monotonic() - turn.started) * 1000),
+        )
+
+    async def _end(self, turn: Turn, ending: Ending) -> None:
+        """Write the end, then announce it: nothing is shown as ended that is not in the rows."""
+        turn.answer.text = turn.text
+        turn.answer.seq = turn.seq + 1
+        unread = not self._hub.watched(thread_topic(turn.spec.thread_id))
+
+        def write() -> bool:
+            spec = turn.spec
+            return write_ending(
+                turn.answer, ending, owner=self._worker_id, thread_id=spec.thread_id,
+                user=(spec.user_pk, spec.username), kind=spec.agent.kind, unread=unread,
+            )  # fmt: skip
+
+        try:
+            written = await self._store.end(turn, write)
+        except DatabaseError:
+            log.exception("the end of turn %s cannot be written as it is", turn.answer.public_id)
+            ending = self._ending(turn, State.FAILED, "internal")
+            ending.usage = None
+            turn.answer.sources = []
+            written = await self._store.end(turn, write)
+        if written:
+            self._announce(turn, ending, unread)
+
+    def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
+        usage = ending.usage
+        counts = (usage.user, usage.enrichment, usage.output) if usage else None
+        turn.publish(events.item_done(turn.item(counts)))
+        spec = turn.spec
+        entry = {
+            "id": spec.thread_id,
+            "state": "idle",
+            "unread": unread,
+            "updated_at": ending.ended_at.isoformat(),
+            "outcome": str(ending.state),
+        }
+        self._hub.publish(feed_topic(spec.user_pk), 0, frames.feed("finished", entry))
+
+
+def _forget_cancellation() -> None:
+    """The end of a stopped turn is written by the very task that was cancelled."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+__all__ = ["INTERRUPTING", "Clients", "Runner"]

@@ -1,0 +1,203 @@
+"""Saves running turns: all of the process's in one transaction, every 250 ms or 4 KiB.
+
+One thread, one connection. A save is conditional on still owning the row, so an answer that was
+reaped or whose conversation is gone is not written again. A database that is away is waited for:
+the text stays in memory and on the screens, and is saved when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+    connection,
+)
+
+from chat.models import Message
+from chat.threads import write_transaction
+from chat.turns.turn import Turn
+
+log = logging.getLogger(__name__)
+
+#: Above this many characters a save rewrites too much to be brought forward by size.
+LARGE = 64 * 1024
+#: Seconds between two attempts while the database is away, doubled up to the last.
+RETRY, RETRY_MAX = 0.25, 5.0
+
+_SAVE = (
+    "UPDATE chat_message SET text = %s, reasoning = %s, state = %s, seq = %s"
+    " WHERE id = %s AND owner = %s AND state IN ('queued', 'streaming')"
+)
+
+
+@dataclass(slots=True)
+class _Save:
+    turn: Turn
+    seq: int
+    row: tuple[str, str, str, int, int, str]
+
+
+@dataclass(slots=True)
+class _End:
+    write: Callable[[], bool]
+    future: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Store:
+    """See the module's docstring. Methods belong to the event loop's thread."""
+
+    def __init__(self, worker_id: str) -> None:
+        self._worker_id = worker_id
+        self._dirty: dict[int, Turn] = {}
+        self._ends: list[_End] = []
+        self._urgent = asyncio.Event()
+        self._news = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stkweb-store")
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin to save."""
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Save everything that is left, then end."""
+        self._closing = True
+        self._news.set()
+        self._urgent.set()
+        if self._task:
+            await self._task
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, connection.close)
+        self._thread.shutdown()
+
+    def touch(self, turn: Turn) -> None:
+        """`turn` has something new; it is saved soon."""
+        self._dirty[turn.answer.pk] = turn
+        self._news.set()
+        if turn.unsaved_bytes >= settings.LIMIT_SAVE_BYTES and len(turn.answer.text) < LARGE:
+            self._urgent.set()
+
+    async def end(self, turn: Turn, write: Callable[[], bool]) -> bool:
+        """Run `write` in the next transaction, at once; False when the row was no longer ours.
+
+        Returns when it is committed, however long the database takes to come back. Raises DataError or
+        IntegrityError when this one row cannot be written.
+        """
+        self._dirty.pop(turn.answer.pk, None)
+        end = _End(write)
+        self._ends.append(end)
+        self._news.set()
+        self._urgent.set()
+        return await end.future
+
+    async def _work(self) -> None:
+        delay = RETRY
+        while True:
+            await self._news.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), settings.LIMIT_SAVE_SECONDS)
+            self._urgent.clear()
+            self._news.clear()
+            if await self._flush():
+                delay = RETRY
+            else:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MAX)
+            if self._closing and not self._dirty and not self._ends:
+                return
+
+    async def _flush(self) -> bool:
+        """Save everything there is; False when the database is away and all of it stays."""
+        saves = [self._save_of(turn) for turn in self._dirty.values()]
+        ends, self._ends = self._ends, []
+        self._dirty.clear()
+        if not saves and not ends:
+            return True
+        loop = asyncio.get_running_loop()
+        try:
+            lost, results = await loop.run_in_executor(self._thread, self._write, saves, ends)
+        except (DatabaseError, InterfaceError) as exc:
+            log.warning("the database does not take %d saves: %s", len(saves) + len(ends), type(exc).__name__)
+            for save in saves:
+                self._dirty.setdefault(save.turn.answer.pk, save.turn)
+            self._ends = ends + self._ends
+            self._news.set()
+            self._urgent.set()
+            return False
+        for save in saves:
+            save.turn.saved_seq = max(save.turn.saved_seq, save.seq)
+            if save.turn.answer.pk in lost:
+                save.turn.lost = True
+                save.turn.cancel()
+        for end, result in zip(ends, results, strict=True):
+            if end.future.done():
+                continue
+            if isinstance(result, DatabaseError):
+                end.future.set_exception(result)
+            else:
+                end.future.set_result(result)
+        return True
+
+    def _save_of(self, turn: Turn) -> _Save:
+        answer = turn.answer
+        answer.text = turn.text
+        turn.unsaved_bytes = 0
+        return _Save(
+            turn,
+            turn.seq,
+            (answer.text, answer.reasoning, answer.state, turn.seq, answer.pk, self._worker_id),
+        )
+
+    def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | DatabaseError]]:
+        close_old_connections()
+        try:
+            with write_transaction():
+                lost = self._write_saves(saves)
+                return lost, [end.write() for end in ends]
+        except (DataError, IntegrityError):
+            # One row that cannot be written must not hold up the others of its transaction.
+            return self._write_apart(saves, ends)
+        finally:
+            close_old_connections()
+
+    def _write_apart(
+        self, saves: list[_Save], ends: list[_End]
+    ) -> tuple[set[int], list[bool | DatabaseError]]:
+        lost: set[int] = set()
+        for save in saves:
+            with suppress(DataError, IntegrityError), write_transaction():
+                lost |= self._write_saves([save])
+        results: list[bool | DatabaseError] = []
+        for end in ends:
+            try:
+                with write_transaction():
+                    results.append(end.write())
+            except (DataError, IntegrityError) as exc:
+                results.append(exc)
+        return lost, results
+
+    def _write_saves(self, saves: list[_Save]) -> set[int]:
+        if not saves:
+            return set()
+        with connection.cursor() as cursor:
+            cursor.executemany(_SAVE, [save.row for save in saves])
+            if cursor.rowcount == len(saves):
+                return set()
+        return self._not_ours(save.turn.answer.pk for save in saves)
+
+    def _not_ours(self, keys: Iterable[int]) -> set[int]:
+        asked = set(keys)
+        ours = Message.objects.running().filter(pk__in=asked, owner=self._worker_id)
+        return asked - set(ours.values_list("pk", flat=True))

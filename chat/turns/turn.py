@@ -1,0 +1,200 @@
+"""One running turn in memory: what has come, what was shown, what is still to be saved.
+
+It belongs to the event loop's thread and does no I/O: the runner feeds it, the store reads it,
+the hub shows it. Everything that is published gets the next number of its conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from chat.agents import AgentConfig, AgentEvent, AgentRequest, Done, ReasoningDelta, SourcesFound, TextDelta
+from chat.models import Message, State
+from chat.protocol import events, frames
+from chat.protocol.items import Item
+from chat.turns import items, storable
+from chat.turns.hub import Hub, thread_topic
+
+#: Frames that may go out at once before the rate of STKWEB_FRAMES_PER_SECOND holds.
+BURST = 8
+#: Seconds between two frames of reasoning, each of which carries all of it.
+REASONING_INTERVAL = 0.25
+
+
+@dataclass(slots=True)
+class TurnSpec:
+    """What a verb hands to the runner. `answer` is the saved row; the runner alone changes it now."""
+
+    answer: Message
+    thread_id: str
+    conversation_pk: int
+    user_pk: int
+    username: str
+    agent: AgentConfig
+    request: AgentRequest
+    parent: str | None
+    siblings: Sequence[str]
+    opening: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Turn:
+    """A turn that runs in this process."""
+
+    def __init__(self, spec: TurnSpec, hub: Hub) -> None:
+        self.spec = spec
+        self.answer = spec.answer
+        self.seq = spec.answer.seq
+        self.done: Done | None = None
+        self.stopping = False
+        self.lost = False
+        self.begun = False
+        self.ending = False
+        self.cancelled = False
+        self.started = time.monotonic()
+        self.first_delta_ms: int | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.saved_seq = self.seq
+        self.unsaved_bytes = 0
+        self._hub = hub
+        self._topic = thread_topic(spec.thread_id)
+        self._parts: list[str] = []
+        self._waiting: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._rate = settings.LIMIT_FRAMES
+        self._tokens = float(BURST)
+        self._refilled = self.started
+        self._thoughts: list[str] = []
+        self._thought_shown = 0.0
+
+    def cancel(self) -> None:
+        """End the call to the agent. A task that has not begun finds `cancelled`; one that already
+        writes its end is left to it."""
+        self.cancelled = True
+        if self.begun and not self.ending and self.task is not None:
+            self.task.cancel()
+
+    # -- what comes from the agent ---------------------------------------------------------------
+
+    def take(self, batch: Sequence[AgentEvent]) -> None:
+        """Everything that one network read brought; at most one frame of text comes of it."""
+        for event in batch:
+            if isinstance(event, TextDelta):
+                self._waiting.append(event.text)
+            elif isinstance(event, ReasoningDelta):
+                self._thoughts.append(storable.text(event.text))
+            elif isinstance(event, SourcesFound):
+                self._add_sources(event)
+            elif isinstance(event, Done):
+                self.done = event
+        if self._thoughts and not self._waiting and not self._parts:
+            self._show_reasoning()
+        if self._waiting and self._timer is None:
+            self._show_or_wait()
+
+    def _add_sources(self, found: SourcesFound) -> None:
+        known = {source["id"]: source for source in self.answer.sources}
+        for source in found.sources:
+            entry = {"id": source.id, "title": source.title, "url": source.url}
+            known[source.id] = storable.json_value(entry) or {"id": "", "title": "", "url": None}
+        self.answer.sources = list(known.values())
+
+    # -- what goes to the watchers ---------------------------------------------------------------
+
+    def publish(self, event: events.Event) -> None:
+        """Number `event` and show it."""
+        self.seq += 1
+        self._hub.publish(self._topic, self.seq, frames.event(self.spec.thread_id, self.seq, event))
+
+    def _show_or_wait(self) -> None:
+        """Show the waiting text now, or when the rate allows it: a burst is joined, not dropped."""
+        now = time.monotonic()
+        self._tokens = min(float(BURST), self._tokens + (now - self._refilled) * self._rate)
+        self._refilled = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            self._show_text()
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later((1 - self._tokens) / self._rate, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._show_or_wait()
+
+    def _show_text(self) -> None:
+        if not self._parts:
+            self.first_delta_ms = self._elapsed_ms()
+            self.answer.state = State.STREAMING
+            self._end_reasoning()
+        delta = storable.text("".join(self._waiting))
+        self._waiting.clear()
+        self._parts.append(delta)
+        self.unsaved_bytes += len(delta)
+        self.publish(events.text_delta(self.answer.public_id, delta))
+
+    def _show_reasoning(self) -> None:
+        now = time.monotonic()
+        if now - self._thought_shown < REASONING_INTERVAL:
+            return
+        first = not self.answer.reasoning
+        self._thought_shown = now
+        self.answer.state = State.STREAMING
+        self._join_thoughts()
+        if first:
+            self.publish(events.item_added(items.reasoning(self.answer, self.spec.thread_id)))
+        else:
+            self.publish(events.reasoning_updated(self.answer.public_id, self.answer.reasoning))
+
+    def _join_thoughts(self) -> None:
+        text = "".join(self._thoughts)
+        self._thoughts.clear()
+        self.unsaved_bytes += len(text)
+        self.answer.reasoning += text
+
+    def _end_reasoning(self) -> None:
+        if self._thoughts or (self.answer.reasoning and self.answer.reasoning_ms is None):
+            self._join_thoughts()
+            self.answer.reasoning_ms = self._elapsed_ms()
+            self.publish(events.item_done(items.reasoning(self.answer, self.spec.thread_id)))
+
+    # -- what is kept ----------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The text that was published, up to `seq`."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    def finish_text(self) -> None:
+        """Show what still waits, without regard to the rate; nothing more will come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            self._show_text()
+        self._end_reasoning()
+
+    def snapshot(self) -> list[Item]:
+        """The running answer's items at `seq`."""
+        self.answer.text = self.text
+        found = [items.reasoning(self.answer, self.spec.thread_id)] if self.answer.reasoning else []
+        return [*found, self.item(None)]
+
+    def item(self, usage: items.Counts | None) -> Item:
+        """The answer's item."""
+        return items.answer(
+            self.answer,
+            self.spec.thread_id,
+            parent=self.spec.parent,
+            siblings=self.spec.siblings,
+            usage=usage,
+        )
+
+    def _elapsed_ms(self) -> int:
+        return int((time.monotonic() - self.started) * 1000)

@@ -1,0 +1,47 @@
+"""Signing in and out. Sign-up is closed: an administrator makes accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+
+from chat.views.answers import error_json, wants_json
+
+
+class SignIn(LoginView):
+    """Django's own view and field names; a script that asks for JSON gets 204 or an error."""
+
+    redirect_authenticated_user = False
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        return HttpResponse(status=204) if wants_json(self.request) else response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if wants_json(self.request):
+            return error_json("not_signed_in", 401)
+        return super().form_invalid(form)
+
+
+@method_decorator(never_cache, name="dispatch")
+class SignOut(LogoutView):
+    """Ends the session and has the browser drop what it stored for us."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response["Clear-Site-Data"] = '"storage"'
+        return response
+
+
+def locked_out(
+    request: HttpRequest, response: Any = None, credentials: Any = None, *args: Any
+) -> HttpResponse:
+    """429: too many wrong passwords; the same for a name that exists and one that does not."""
+    if wants_json(request):
+        return error_json("locked_out", 429, {"retry_after": 300})
+    return render(request, "registration/lockout.html", status=429)

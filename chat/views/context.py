@@ -1,0 +1,16 @@
+"""What every page knows: its theme and its language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+THEMES = ("system", "light", "dark")
+THEME_COOKIE = "stkweb_theme"
+
+
+def look(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: the theme comes from a cookie, so a page never flashes in the wrong one."""
+    theme = request.COOKIES.get(THEME_COOKIE, "system")
+    return {"theme": theme if theme in THEMES else "system"}

@@ -1,0 +1,211 @@
+"""The page: a person's conversations, one of them open, and the composer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import formats, timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+
+from chat import actions, faults
+from chat.models import Agent, Conversation, Draft, Message, new_id
+from chat.models.branches import Branch, read_branch
+from chat.strings import strings
+from chat.turns import items, runtime
+from chat.version import VERSION
+from chat.views.answers import member, not_there, wants_json
+from chat.views.rendering import drawn
+
+#: Conversations in the list.
+LISTED = 200
+
+
+@never_cache
+@gzip_page
+@require_safe
+@member
+def home(request: HttpRequest) -> HttpResponseBase:
+    """The empty state: choose an agent, ask. `agent` and `text` of the query prepare the composer."""
+    return _page(request, None)
+
+
+@never_cache
+@gzip_page
+@require_safe
+@member
+def conversation(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """One conversation; `before` names the message above which older ones are wanted."""
+    row = (
+        Conversation.objects.visible_to(request.user)
+        .select_related("agent")
+        .filter(public_id=thread_id)
+        .first()
+    )
+    return _page(request, row) if row else not_there(request)
+
+
+@never_cache
+@require_safe
+@member
+def older(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """Messages before the message `before`, as JSON: {items, html, earlier}."""
+    row = Conversation.objects.visible_to(request.user).filter(public_id=thread_id).first()
+    if row is None:
+        return not_there(request)
+    branch = read_branch(row, before=request.GET.get("before", ""))
+    wire = items.of_branch(row, branch)
+    context = {"items": drawn(wire), "conversation": {"id": row.public_id}}
+    html = render_to_string("chat/_items.html", context, request)
+    return JsonResponse({"items": wire, "html": html, "earlier": branch.earlier})
+
+
+@never_cache
+@require_safe
+def session(request: HttpRequest) -> HttpResponseBase:
+    """Whether this browser is signed in: 200 {"user"} or 401. The page asks before it reconnects."""
+    if not request.user.is_authenticated:
+        from chat.views.answers import error_json
+
+        return error_json("not_signed_in", 401)
+    return JsonResponse({"user": request.user.get_username(), "version": VERSION})
+
+
+def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
+    user = request.user
+    branch = read_branch(row, before=request.GET.get("before") or None) if row else Branch([])
+    wire = _with_running(row, items.of_branch(row, branch)) if row else []
+    if row is not None:
+        actions.mark_read(user, row)
+    agents = _agents(user)
+    agent = _chosen(request, row, agents)
+    running = any(message.is_running for message in branch.messages)
+    listed = _listed(user)
+    context = {
+        "conversation": _conversation_json(row, branch, wire) if row else None,
+        "items": drawn(wire),
+        "earlier": branch.earlier,
+        "groups": _groups(listed),
+        "agents": agents,
+        "agent": agent,
+        "draft": request.GET.get("text") or _draft(user, row),
+        "idempotency_key": new_id(),
+        "running": running,
+        "strings": {**strings(), "faults": faults.all_texts()},
+    }
+    context["boot"] = _boot(request, context, wire)
+    if wants_json(request):
+        return JsonResponse(context["boot"])
+    return render(request, "chat/page.html", context)
+
+
+def _boot(request: HttpRequest, context: dict[str, Any], wire: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "user": request.user.get_username(),
+        "version": VERSION,
+        "conversation": context["conversation"],
+        "agents": context["agents"],
+        "agent": context["agent"],
+        "running": context["running"],
+        "earlier": context["earlier"],
+        "items": wire,
+        "send_key": request.COOKIES.get("stkweb_send", "enter"),
+        "limits": {"prompt_bytes": settings.LIMIT_PROMPT_BYTES},
+        "language": get_language(),
+    }
+
+
+def _with_running(row: Conversation, wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A turn of this process is shown as far as it is; the rows are up to one save behind."""
+    try:
+        turn = runtime.current().turns.get(row.pk)
+    except runtime.NotServing:
+        return wire
+    if turn is None or not any(item["id"] == turn.answer.public_id for item in wire):
+        return wire
+    live = {item["id"]: item for item in turn.snapshot()}
+    return [live.get(item["id"], item) for item in wire]
+
+
+def _conversation_json(row: Conversation, branch: Branch, wire: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": row.public_id,
+        "title": row.title,
+        "seq": max([row.seq, *(message.seq for message in branch.messages)]),
+        "agent": row.agent.public_id if row.agent else None,
+    }
+
+
+def _agents(user: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": agent.public_id,
+            "name": agent.name,
+            "description": agent.description,
+            "examples": list(agent.examples)[:3],
+            "usable": agent.kind == Agent.Kind.DEMO or bool(agent.sealed_secret),
+        }
+        for agent in Agent.objects.visible_to(user)
+    ]
+
+
+def _chosen(
+    request: HttpRequest, row: Conversation | None, agents: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    wanted = row.agent.public_id if row and row.agent else request.GET.get("agent")
+    return next((agent for agent in agents if agent["id"] == wanted), agents[0] if agents else None)
+
+
+def _draft(user: Any, row: Conversation | None) -> str:
+    return Draft.objects.filter(user=user, conversation=row).values_list("text", flat=True).first() or ""
+
+
+def _listed(user: Any) -> list[dict[str, Any]]:
+    running = Message.objects.running().filter(conversation=OuterRef("pk"))
+    rows = (
+        Conversation.objects.visible_to(user)
+        .annotate(is_answering=Exists(running))
+        .order_by("-updated_at", "-pk")
+    )
+    return [
+        {
+            "id": row.public_id,
+            "title": row.title,
+            "updated_at": row.updated_at,
+            "running": row.is_answering,
+            "unread": row.unread,
+            "url": f"/c/{row.public_id}/",
+        }
+        for row in rows[:LISTED]
+    ]
+
+
+def _groups(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The list under Today, Yesterday, the last seven days, and months."""
+    today = timezone.localdate()
+    groups: list[dict[str, Any]] = []
+    for entry in listed:
+        day = timezone.localtime(entry["updated_at"]).date()
+        if day >= today:
+            label = _("Today")
+        elif day == today - timedelta(days=1):
+            label = _("Yesterday")
+        elif day > today - timedelta(days=7):
+            label = _("Last seven days")
+        else:
+            label = formats.date_format(day, "YEAR_MONTH_FORMAT")
+        if not groups or groups[-1]["label"] != label:
+            groups.append({"label": label, "conversations": []})
+        groups[-1]["conversations"].append(entry)
+    return groups

@@ -1,0 +1,74 @@
+"""Items of the wire as what the templates draw: the same facts, with HTML and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils.safestring import mark_safe
+
+from chat import faults, markdown
+from chat.models import State
+
+_ENDED_PARTIAL = (State.STOPPED, State.FAILED, State.INTERRUPTED)
+
+
+def drawn(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What chat/_item.html draws, one for each question and each answer; reasoning joins its answer."""
+    found: list[dict[str, Any]] = []
+    thoughts: dict[str, str] = {}
+    for item in items:
+        if item["type"] == "workflow":
+            thoughts[item["id"].removesuffix(".r")] = item["workflow"]["tasks"][0]["content"]
+        elif item["type"] == "user_message":
+            found.append(_question(item))
+        else:
+            found.append(_answer(item, thoughts.get(item["id"], "")))
+    return found
+
+
+def _question(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "question",
+        "id": item["id"],
+        "text": item["content"][0]["text"],
+        "created_at": datetime.fromisoformat(item["created_at"]),
+        "author": item["stkweb"]["author"],
+    }
+
+
+def _html(text: str) -> str:
+    return mark_safe(markdown.render(text))  # noqa: S308 (render's output is an allow-list's)
+
+
+def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
+    facts, text = item["stkweb"], item["content"][0]["text"]
+    siblings, index = facts["siblings"], facts["siblings"].index(item["id"])
+    ended = facts["state"] not in (State.QUEUED, State.STREAMING)
+    cut = facts["stop_reason"] == "length" or facts["state"] in _ENDED_PARTIAL
+    return {
+        "kind": "answer",
+        "id": item["id"],
+        "html": _html(text),
+        "created_at": datetime.fromisoformat(item["created_at"]),
+        "agent_name": facts["agent"]["name"],
+        "state": facts["state"],
+        "error": _error(facts["error"]),
+        "usage": facts["usage"],
+        "duration_ms": facts["duration_ms"],
+        "reasoning_html": _html(thoughts) if thoughts else "",
+        "reasoning_seconds": round(facts["reasoning_ms"] / 1000) if facts["reasoning_ms"] else None,
+        "sources": facts["sources"],
+        "continues": facts["continues"],
+        "sibling_index": index + 1,
+        "sibling_count": len(siblings),
+        "sibling_previous": siblings[index - 1] if index else None,
+        "sibling_next": siblings[index + 1] if index + 1 < len(siblings) else None,
+        "can_retry": ended,
+        "can_continue": ended and cut and bool(text),
+    }
+
+
+def _error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {**faults.text_of(error["code"]), **error} if error else None

@@ -1,0 +1,100 @@
+"""Doors of a turn: send, stop, try again, continue, show another branch. All of them are POSTs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_POST
+
+from chat import actions
+from chat.actions import Refused, Sent
+from chat.models import new_id
+from chat.views.answers import back, fields_of, member, optional_field, refusals, text_field, wants_json
+
+
+def _sent(request: HttpRequest, sent: Sent) -> HttpResponseBase:
+    if wants_json(request):
+        ids = {"conversation": sent.conversation, "question": sent.question, "answer": sent.answer}
+        return JsonResponse(ids, status=202)
+    return back(request, f"/c/{sent.conversation}/#m-{sent.question}")
+
+
+def _key(request: HttpRequest, fields: dict[str, Any]) -> str:
+    return request.headers.get("Idempotency-Key") or text_field(fields, "idempotency_key", "") or new_id()
+
+
+def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
+    fields = fields_of(request)
+    text = text_field(fields, "text", "")
+    try:
+        sent = actions.ask(
+            request.user,
+            text=text,
+            key=_key(request, fields),
+            conversation=thread_id,
+            agent=optional_field(fields, "agent"),
+            parent=optional_field(fields, "parent"),
+        )
+    except Refused as refused:
+        if not wants_json(request) and refused.code != "unstorable_text":
+            actions.save_draft(
+                request.user, conversation=thread_id if refused.status != 404 else None, text=text
+            )
+        raise
+    actions.save_draft(request.user, conversation=thread_id, text="")
+    return _sent(request, sent)
+
+
+@require_POST
+@member
+@refusals
+def create(request: HttpRequest) -> HttpResponseBase:
+    """A new conversation with its first question."""
+    return _ask(request, None)
+
+
+@require_POST
+@member
+@refusals
+def send(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """A question into a conversation."""
+    return _ask(request, thread_id)
+
+
+@require_POST
+@member
+@refusals
+def stop(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """Stop the running answer; a no-op when none runs."""
+    asked = actions.stop(request.user, conversation=thread_id)
+    return JsonResponse({"stopping": asked}) if wants_json(request) else back(request, f"/c/{thread_id}/")
+
+
+@require_POST
+@member
+@refusals
+def retry(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """Ask the same question again."""
+    answer = text_field(fields_of(request), "answer")
+    return _sent(request, actions.retry(request.user, conversation=thread_id, answer=answer))
+
+
+@require_POST
+@member
+@refusals
+def continue_answer(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """Continue a partial answer."""
+    answer = text_field(fields_of(request), "answer")
+    return _sent(request, actions.continue_answer(request.user, conversation=thread_id, answer=answer))
+
+
+@require_POST
+@member
+@refusals
+def show(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """Show the branch through the message `answer`."""
+    message = text_field(fields_of(request), "answer")
+    row = actions.show(request.user, conversation=thread_id, message=message)
+    return JsonResponse({"seq": row.seq}) if wants_json(request) else back(request, f"/c/{thread_id}/")
