@@ -1,0 +1,448 @@
+// @ts-check
+/**
+ * The page: puts its parts together and decides what each frame, click and key means to them.
+ * It keeps no text of its own; the thread knows what was said, the server owns it.
+ */
+import { Composer } from "stkweb/composer";
+import { Socket, phase, request, signIn } from "stkweb/net";
+import { Sidebar } from "stkweb/sidebar";
+import { Thread, isRunning, textOf } from "stkweb/thread";
+import { Transcript, agentOf, announceEnd, copy, loadMarkdown } from "stkweb/transcript";
+import { $, Scroller, alarm, boot, choice, icon, say, t, toast } from "stkweb/ui";
+
+const page = { id: boot.conversation?.id ?? null, title: boot.conversation?.title ?? "", marked: false, resyncing: false };
+/** Where a person was in each conversation, for the way back. @type {Map<string|null, number|undefined>} */
+const places = new Map();
+
+const scroller = new Scroller($("scroll"), $("jump"));
+let thread = new Thread(page.id ?? "", boot.conversation?.seq ?? null, boot.items ?? []);
+const transcript = new Transcript($("items"), scroller, thread);
+const socket = new Socket(`${location.origin.replace("http", "ws")}/ws/`);
+
+const sidebar = new Sidebar({ current: () => page.id, open, renamed, gone });
+const composer = new Composer({
+  conversation: () => page.id,
+  agent: chosenAgent,
+  local(sent) {
+    if (sent) show(true);
+    else if (!page.id && !thread.items.size) show(false);
+    transcript.local(sent && { text: sent.text, agent: agentOf(sent.agent) });
+    if (sent) scroller.jump();
+  },
+  unsent: (why) => (transcript.unsent(why), say(why)),
+  accepted,
+  signIn: askToSignIn,
+  online: () => navigator.onLine,
+});
+
+// -- Which conversation --------------------------------------------------------------------------
+
+function chosenAgent() {
+  const field = page.id ? $("agent") : document.querySelector("#empty input[name=agent]:checked, #empty input[name=agent][type=hidden]");
+  return field?.value ?? boot.agent ?? "";
+}
+
+/** @param {boolean} messages the transcript, or the place to begin */
+function show(messages) {
+  $("empty").hidden = messages;
+  $("items").hidden = !messages;
+  $("agent").hidden = !page.id || (boot.agents?.length ?? 0) < 2;
+  $("agent").disabled = !page.id;
+  $("more-button").hidden = !page.id;
+}
+
+function renamed(id, title) {
+  if (id !== page.id) return;
+  page.title = title;
+  $("title").textContent = title;
+  titled();
+}
+
+function titled() {
+  const title = page.id ? page.title : t("new_conversation");
+  $("title").textContent = title;
+  document.title = `${page.marked ? "● " : ""}${title} · stkweb`;
+}
+
+/** Sending and stopping follow whether something is being written here. */
+function settle() {
+  const running = Boolean(thread.running());
+  if (running === $("send").hidden) return;
+  composer.running(running);
+  if (page.id && sidebar.rows.has(page.id)) sidebar.put({ id: page.id, running });
+}
+
+/** Show a conversation, or the place to begin a new one (null), without loading the page anew. */
+async function open(id, { push = true } = {}) {
+  if ($("list").matches(":popover-open")) $("list").hidePopover();
+  if (id === page.id) return composer.focus();
+  places.set(page.id, scroller.following ? undefined : $("scroll").scrollTop);
+  const url = id ? `/c/${id}/` : "/";
+  let data = { conversation: null, items: [], draft: "", earlier: false, agent: null };
+  composer.leave();
+  if (id) {
+    try {
+      [data] = await Promise.all([request(url), loadMarkdown()]);
+    } catch (error) {
+      if (error.code === "signed_out") return askToSignIn();
+      if (error.code === "network") return toast(t("no_connection"));
+      return location.assign(url);
+    }
+  }
+  if (page.id) socket.send({ type: "unsubscribe", thread_id: page.id });
+  if (push) history.pushState(null, "", url);
+  enter(id, data);
+  scroller.restore(push ? undefined : places.get(id));
+  if (id) {
+    $("title").focus();
+    say(page.title);
+  } else composer.focus();
+}
+
+function enter(id, data) {
+  Object.assign(page, { id, title: data.conversation?.title ?? "", marked: false, resyncing: false });
+  thread = new Thread(id ?? "", data.conversation?.seq ?? null, data.items ?? []);
+  transcript.use(thread);
+  $("earlier").hidden = !data.earlier;
+  if (data.agent) $("agent").value = data.agent;
+  show(Boolean(id));
+  titled();
+  placeholder();
+  composer.open(data.draft ?? "");
+  settle();
+  if (id) {
+    sidebar.put({ id, unread: false });
+    subscribe();
+    if (composer.outbox?.conversation === id) composer.flush();
+  } else sidebar.draw();
+}
+
+function gone(id) {
+  if (id !== page.id) return;
+  toast(t("gone"));
+  open(null);
+}
+
+addEventListener("popstate", () => {
+  const id = location.pathname.match(/^\/c\/([^/]+)\//)?.[1] ?? null;
+  open(id, { push: false });
+});
+
+function placeholder() {
+  const { name } = agentOf(chosenAgent());
+  $("text").placeholder = name ? t("message_to", { agent: name }) : t("message");
+}
+
+/** The server took a question: what it made of it stands, whichever of reply and event came first. */
+function accepted(reply, sent) {
+  const { conversation, question, answer } = reply;
+  if (sent.conversation !== page.id) return;
+  const born = !page.id;
+  if (born) {
+    Object.assign(page, { id: conversation, title: sent.text.trim().split("\n")[0].slice(0, 80) });
+    thread = new Thread(conversation);
+    transcript.rebase(thread);
+    $("agent").value = sent.agent;
+    history.pushState(null, "", `/c/${conversation}/`);
+    sidebar.put({ id: conversation, title: page.title, updated_at: new Date().toISOString(), running: true });
+    show(true);
+    titled();
+  }
+  expect({ id: question, type: "user_message", content: [{ type: "input_text", text: sent.text }], stkweb: sent.parent === undefined ? {} : { parent: sent.parent } });
+  transcript.settle("local", question);
+  expect({ id: answer, type: "assistant_message", content: [], stkweb: { parent: question, state: "queued", agent: agentOf(sent.agent) } });
+  transcript.settle("local.a", answer);
+  say(t("answering"));
+  if (born) subscribe();
+  settle();
+}
+
+/** What the server said it will tell, until it has told it. */
+function expect(item) {
+  if (thread.items.has(item.id)) return;
+  const { seq } = thread;
+  thread.seq ??= 0;
+  thread.apply({ type: "event", seq: thread.seq + 1, event: { type: "thread.item.added", item: { created_at: new Date().toISOString(), ...item } } });
+  thread.seq = seq;
+  transcript.touch([item.id], true);
+}
+
+// -- The socket --------------------------------------------------------------------------------------
+
+function subscribe(after = thread.seq) {
+  page.resyncing = true;
+  socket.send({ type: "subscribe", thread_id: page.id, after });
+}
+
+socket.addEventListener("frame", (event) => {
+  const frame = /** @type {CustomEvent} */ (event).detail;
+  if (frame.type === "hello") return hello(frame);
+  if (frame.type === "feed") return fed(frame.event);
+  if (frame.thread_id !== page.id) return undefined;
+  if (frame.type === "error") return frame.code === "not_found" ? gone(page.id) : undefined;
+  if (frame.type === "snapshot") page.resyncing = false;
+  const before = thread.running()?.id;
+  const outcome = thread.apply(frame);
+  if (outcome.gap) return page.resyncing ? undefined : subscribe();
+  for (const told of outcome.events) heard(told);
+  transcript.touch(outcome.changed, outcome.ordered);
+  const ended = before && thread.items.get(before);
+  if (ended && !isRunning(ended)) finished(ended);
+  return settle();
+});
+
+function hello(frame) {
+  if (frame.user !== boot.user) {
+    // Somebody else signed in: nothing of the former person stays.
+    sessionStorage.clear();
+    return location.assign("/");
+  }
+  if (frame.version !== boot.version) page.stale = true;
+  if (page.id) subscribe();
+  connection();
+  return composer.flush();
+}
+
+function fed(event) {
+  sidebar.apply(event);
+  if (event.type === "conversation.finished" && document.hidden) mark();
+}
+
+function heard(event) {
+  const { item } = event;
+  if (event.type === "thread.updated" && event.thread?.title) renamed(page.id, event.thread.title);
+  if (event.type === "thread.item.done" && item.type === "user_message" && composer.outbox?.text === textOf(item)) transcript.settle("local", item.id);
+  if (event.type === "thread.item.added" && item.type === "assistant_message") {
+    transcript.settle("local.a", item.id);
+    loadMarkdown();
+  }
+}
+
+function finished(item) {
+  announceEnd(item);
+  if (document.hidden) mark();
+}
+
+function mark() {
+  page.marked = true;
+  titled();
+}
+
+/** One banner: the connection first, then a new version. */
+function connection() {
+  const now = phase(socket.up ? null : performance.now() - (socket.downSince ?? 0), navigator.onLine);
+  const said = now === "fine" ? (page.stale ? "new_version" : "") : now;
+  const banner = $("banner");
+  const [symbol, text, button] = banner.children;
+  if (banner.dataset.said === said) return;
+  banner.dataset.said = said;
+  banner.hidden = !said;
+  if (!said) return;
+  symbol.replaceWith(icon(said === "new_version" ? "new" : said === "offline" ? "offline" : "clock"));
+  text.textContent = t(said === "retry" ? "retry_connection" : said);
+  button.hidden = said === "offline" || said === "reconnecting";
+  button.textContent = t(said === "new_version" ? "reload" : "try_now");
+  button.onclick = () => (said === "new_version" ? location.reload() : socket.connect());
+  say(text.textContent);
+}
+
+setInterval(connection, 500);
+let unheard = 0;
+socket.addEventListener("up", () => ((unheard = 0), connection()));
+socket.addEventListener("out", askToSignIn);
+// Where nobody is signed in any more the server refuses to shake hands, and that looks like any other failure.
+socket.addEventListener("unheard", async () => {
+  if (++unheard % 3 !== 2 || !navigator.onLine) return;
+  await request(location.pathname).catch((error) => error.code === "signed_out" && askToSignIn());
+});
+addEventListener("online", () => (socket.connect(), connection(), composer.flush()));
+addEventListener("offline", connection);
+addEventListener("pagehide", () => socket.close());
+addEventListener("pageshow", (event) => event.persisted && socket.connect());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  socket.connect();
+  page.marked = false;
+  titled();
+  if (page.id && sidebar.rows.get(page.id)?.unread) sidebar.put({ id: page.id, unread: false });
+});
+
+function askToSignIn() {
+  const dialog = $("signin");
+  if (dialog.open) return;
+  dialog.showModal();
+  $("signin-password").focus();
+}
+
+$("signin").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = event.target.querySelector(".problem");
+  const outcome = await signIn("/accounts/login/", $("signin-user").value, $("signin-password").value).catch(() => "network");
+  problem.hidden = outcome === "in";
+  problem.textContent = outcome === "in" ? "" : t(`signin_${outcome}`);
+  if (outcome !== "in") return;
+  $("signin-password").value = "";
+  $("signin").close();
+  socket.connect();
+  composer.flush();
+  composer.focus();
+});
+
+// -- What people do -------------------------------------------------------------------------------------
+
+const verbs = {
+  copy: (id) => copy(textOf(thread.items.get(id) ?? { id, type: "", created_at: "" })),
+  edit: (id) => edit(id),
+  "edit-question": (id) => edit(thread.items.get(id)?.stkweb?.parent ?? ""),
+  retry: (id) => turn("retry", id),
+  continue: (id) => turn("continue", id),
+  show: async (_id, target) => (await turn("show", target.value)) && subscribe(null),
+  unfold: (_id, target) => (target.closest("article").classList.remove("long"), target.remove()),
+  "send-now": () => composer.flush(),
+  "take-back": () => composer.takeBack(),
+  example: (_id, target) => (composer.set(target.textContent.trim()), composer.field.dispatchEvent(new Event("input")), composer.focus()),
+  rename: () => ($("more").hidePopover(), page.id && sidebar.rename(page.id)),
+  delete: () => ($("more").hidePopover(), page.id && sidebar.remove(page.id)),
+  shortcuts: () => ($("settings").hidePopover(), $("shortcuts").showModal()),
+};
+
+function edit(id) {
+  const item = thread.items.get(id);
+  if (item) composer.edit(textOf(item), item.stkweb?.parent);
+}
+
+async function turn(verb, answer) {
+  try {
+    const reply = await request(`/c/${page.id}/${verb}/`, { json: { answer } });
+    if (verb === "retry") expect({ id: reply.answer, type: "assistant_message", content: [], stkweb: { parent: thread.items.get(answer)?.stkweb?.parent, state: "queued", agent: thread.items.get(answer)?.stkweb?.agent } });
+    if (verb === "retry") scroller.jump();
+    settle();
+    return true;
+  } catch (error) {
+    if (error.code === "signed_out") askToSignIn();
+    else failed(error);
+    return false;
+  }
+}
+
+function failed(error) {
+  const text = error.code === "network" ? t("no_connection") : [error.message, error.next].filter(Boolean).join(" ");
+  alarm(text);
+  toast(text);
+}
+
+async function stop() {
+  if (!page.id || !thread.running()) return;
+  composer.stopping();
+  try {
+    await request(`/c/${page.id}/stop/`, { json: {} });
+  } catch (error) {
+    composer.running(true);
+    failed(error);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target).closest("[data-do]");
+  const run = target && verbs[target.getAttribute("data-do") ?? ""];
+  if (run) {
+    event.preventDefault();
+    run(target.closest("article")?.dataset.id ?? "", target);
+    if (target.getAttribute("data-do") === "copy") ticked(target);
+  }
+  const home = /** @type {HTMLElement} */ (event.target).closest("#new, .brand a");
+  if (home && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    open(null);
+  }
+});
+
+function ticked(button) {
+  const symbol = button.querySelector(".icon");
+  const tick = icon("check");
+  symbol.replaceWith(tick);
+  setTimeout(() => tick.replaceWith(symbol), 1500);
+}
+
+$("stop").addEventListener("click", (event) => (event.preventDefault(), stop()));
+$("earlier").addEventListener("click", async (event) => {
+  event.preventDefault();
+  const first = thread.messages()[0]?.id;
+  try {
+    const older = await request(`/c/${page.id}/items/?before=${first}`);
+    await loadMarkdown();
+    thread.prepend(older.items);
+    scroller.keep(() => (transcript.touch([], true), transcript.paint()));
+    $("earlier").hidden = !(older.earlier ?? older.has_more);
+    $(`m-${first}`)?.querySelector("button")?.focus({ preventScroll: true });
+  } catch (error) {
+    failed(error);
+  }
+});
+document.addEventListener("change", (event) => {
+  const field = /** @type {HTMLInputElement} */ (event.target);
+  if (field.name === "agent") placeholder();
+  if (field.id === "keys-on") choice.set("keys", field.checked ? "1" : "0");
+  if (field.id === "speak-on") choice.set("speak", field.checked ? "1" : "0");
+  if (field.id === "language") field.form?.requestSubmit();
+  if (field.id === "send-key") {
+    composer.sendKey = field.value;
+    composer.hints();
+    request("/preferences/", { json: { send_key: field.value } }).catch(failed);
+  }
+});
+document.addEventListener("submit", (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (form.id === "leave") sessionStorage.clear();
+  if (form.dataset.preference !== "theme") return;
+  event.preventDefault();
+  const theme = /** @type {HTMLButtonElement} */ (event.submitter).value;
+  document.documentElement.dataset.theme = theme;
+  document.querySelector("meta[name=color-scheme]")?.setAttribute("content", theme === "system" ? "light dark" : theme);
+  for (const button of form.querySelectorAll("[name=theme]")) button.setAttribute("aria-pressed", String(/** @type {any} */ (button).value === theme));
+  request("/preferences/", { json: { theme } }).catch(failed);
+});
+
+// -- Keys ----------------------------------------------------------------------------------------------
+
+const layered = () => document.querySelector("dialog[open], :popover-open");
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing || choice.get("keys", "1") === "0") return;
+  const mod = event.ctrlKey || event.metaKey;
+  const typing = /** @type {HTMLElement} */ (event.target).matches("input, textarea, select, [contenteditable]");
+  const key = event.key.toLowerCase();
+  if (key === "escape" && !layered() && !event.defaultPrevented && thread.running()) stop();
+  else if (mod && !event.shiftKey && key === "k") search(event);
+  else if (mod && event.shiftKey && key === "o") (event.preventDefault(), open(null));
+  else if (key === "arrowup" && event.target === $("text") && !$("text").value && !mod) editLast(event);
+  else if (!typing && !mod && !event.altKey && !layered() && key === "?") (event.preventDefault(), $("shortcuts").showModal());
+});
+
+function search(event) {
+  event.preventDefault();
+  if (getComputedStyle($("list")).display === "none") $("list").showPopover();
+  $("find").focus();
+  $("find").select();
+}
+
+function editLast(event) {
+  const last = thread.messages().filter((item) => item.type === "user_message").at(-1);
+  if (!last || thread.running()) return;
+  event.preventDefault();
+  edit(last.id);
+}
+
+// -- The start -------------------------------------------------------------------------------------------
+
+$("keys-on").checked = choice.get("keys", "1") === "1";
+$("speak-on").checked = choice.get("speak", "") === "1";
+$("send-key").value = boot.send_key ?? "enter";
+// Above a phone's keyboard where the browser does not make room by itself.
+visualViewport?.addEventListener("resize", () => {
+  const covered = innerHeight - visualViewport.height > 80;
+  document.documentElement.style.setProperty("--visible", covered ? `${visualViewport.height}px` : "100dvh");
+});
+if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
+if (!thread.running()) scroller.toEnd();
+else scroller.jump();
+socket.connect();

@@ -1,0 +1,376 @@
+// @ts-check
+/**
+ * Draws the messages of a thread: adopts what the server drew, adds and changes what is new, once a
+ * frame. Parts that did not change keep their nodes, so a selection or an open fold survives.
+ */
+import { isRunning, textOf } from "stkweb/thread";
+import { alarm, boot, choice, duration, fill, h, icon, number, say, strings, svg, t, time, timeElement, wholeTime } from "stkweb/ui";
+
+/** @typedef {import("stkweb/thread").Item} Item */
+/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number}} Drawn */
+
+/** Parts of an answer in their order; each is replaced alone. */
+const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "state", "foot"];
+const HINT_AFTER = 10_000;
+
+let markdown = null;
+/** Rendering comes when an answer has need of it: a page that is only read does without. */
+export const loadMarkdown = async () => (markdown ??= await import("stkweb/markdown"));
+
+const parts = { strings, announce: say };
+const enhance = async (element) => {
+  if (element.querySelector(".code, .math")) (await import("stkweb/markdown-enhance")).enhanceBlocks(element, parts);
+};
+
+export class Transcript {
+  /** @type {Map<string, Drawn>} */
+  #drawn = new Map();
+  #dirty = new Set();
+  #ordered = false;
+  #frame = 0;
+  /** @type {Item[]} the question that is on its way, and the answer it waits for */
+  #local = [];
+  #late = "";
+
+  /**
+   * @param {HTMLElement} root @param {import("stkweb/ui").Scroller} scroller
+   * @param {import("stkweb/thread").Thread} thread whose items the server has drawn
+   */
+  constructor(root, scroller, thread) {
+    this.root = root;
+    this.scroller = scroller;
+    this.thread = thread;
+    for (const element of root.querySelectorAll("article")) this.#adopt(/** @type {HTMLElement} */ (element));
+    for (const element of root.querySelectorAll("time")) {
+      element.textContent = time(element.dateTime);
+      element.title = wholeTime(element.dateTime);
+    }
+    for (const element of root.querySelectorAll(".answer:not(.live) .prose")) enhance(element);
+    if (thread.running()) this.touch([thread.running()?.id ?? ""]);
+  }
+
+  #adopt(element) {
+    const id = element.dataset.id ?? "";
+    const item = this.thread.items.get(id);
+    const slots = {};
+    for (const name of ORDER) slots[name] = element.querySelector(`:scope > .${name}, :scope > ${name === "header" ? "header" : "x-none"}`);
+    const drawn = { ...blank(element), slots, text: item && !isRunning(item) ? textOf(item) : null };
+    drawn.thoughts = this.thread.thoughts(id);
+    if (item) drawn.signature = this.#signature(item);
+    if (slots.waiting) this.#wait(drawn);
+    this.#drawn.set(id, drawn);
+  }
+
+  /** Show another thread instead. @param {import("stkweb/thread").Thread} thread */
+  use(thread) {
+    for (const drawn of this.#drawn.values()) drawn.element.remove();
+    this.#drawn.clear();
+    this.#local = [];
+    this.thread = thread;
+    this.touch([], true);
+    this.paint();
+  }
+
+  /** The conversation has just been made: its thread takes over what is drawn. */
+  rebase(thread) {
+    this.thread = thread;
+  }
+
+  /** @param {Iterable<string>} ids what changed @param {boolean} [ordered] whether something came, went or moved */
+  touch(ids, ordered = false) {
+    for (const id of ids) this.#dirty.add(id);
+    this.#ordered ||= ordered;
+    this.#frame ||= requestAnimationFrame(() => this.paint());
+  }
+
+  /** A question as it was typed, before any reply; drawn at once. @param {{text: string, agent: any}|null} sent */
+  local(sent) {
+    const now = new Date().toISOString();
+    this.#late = "";
+    this.#local = sent
+      ? [
+          { id: "local", type: "user_message", created_at: now, content: [{ type: "input_text", text: sent.text }] },
+          { id: "local.a", type: "assistant_message", created_at: now, content: [], stkweb: { state: "queued", agent: sent.agent } },
+        ]
+      : [];
+    this.touch(["local", "local.a"], true);
+    this.paint();
+  }
+
+  /** The local question could not go out. @param {string} why */
+  unsent(why) {
+    this.#late = why;
+    this.#local = this.#local.filter((item) => item.id === "local");
+    this.touch(["local"], true);
+    this.paint();
+  }
+
+  /** The server knows the local question, or the answer it waits for: the same node, its real id. */
+  settle(from, to) {
+    const drawn = this.#drawn.get(from);
+    this.#local = this.#local.filter((item) => item.id !== from);
+    if (drawn && !this.#drawn.has(to)) {
+      this.#drawn.delete(from);
+      this.#drawn.set(to, drawn);
+      drawn.element.dataset.id = to;
+      drawn.element.id = `m-${to}`;
+    }
+    this.touch([to], true);
+  }
+
+  paint() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const items = [...this.thread.messages(), ...this.#local];
+    const dirty = this.#dirty;
+    const ordered = this.#ordered;
+    this.#dirty = new Set();
+    this.#ordered = false;
+    if (ordered) this.#order(items);
+    for (const item of items) if (ordered || dirty.has(item.id)) this.#draw(item);
+    if (dirty.size) this.scroller.grew();
+  }
+
+  #order(items) {
+    const wanted = new Set(items.map((item) => item.id));
+    for (const [id, drawn] of this.#drawn) {
+      if (wanted.has(id)) continue;
+      drawn.element.remove();
+      this.#drawn.delete(id);
+    }
+    let after = null;
+    for (const item of [...items].reverse()) {
+      let drawn = this.#drawn.get(item.id);
+      if (!drawn) {
+        const kind = item.type === "user_message" ? "question" : "answer";
+        drawn = blank(h("article", { class: `item ${kind}`, "data-id": item.id, id: `m-${item.id}` }));
+        this.#drawn.set(item.id, drawn);
+      }
+      if (drawn.element.nextElementSibling !== after || !drawn.element.parentNode) this.root.insertBefore(drawn.element, after);
+      after = drawn.element;
+    }
+  }
+
+  #draw(item) {
+    const drawn = this.#drawn.get(item.id);
+    if (!drawn) return;
+    const signature = this.#signature(item);
+    const changed = signature !== drawn.signature;
+    drawn.signature = signature;
+    if (item.type === "user_message") {
+      if (changed) this.#question(drawn, item);
+      return;
+    }
+    if (changed) this.#answer(drawn, item);
+    this.#thoughts(drawn, item);
+    this.#body(drawn, item);
+  }
+
+  /** What the quiet parts of a message depend on; the text of an answer is not among it. */
+  #signature(item) {
+    if (item.type === "user_message") return JSON.stringify([textOf(item), item.id === "local", item.id === "local" && this.#late]);
+    return JSON.stringify([item.stkweb, this.#last()?.id === item.id, Boolean(this.thread.running()), Boolean(textOf(item))]);
+  }
+
+  #last() {
+    return this.thread.messages().at(-1);
+  }
+
+  #question(drawn, item) {
+    const text = textOf(item);
+    const local = item.id === "local";
+    const { element } = drawn;
+    element.className = `item question${local ? (this.#late ? " unsent" : " sending") : ""}${text.length > 3000 || text.split("\n").length > 24 ? " long" : ""}`;
+    element.setAttribute("aria-label", t("by", { author: t("you"), time: time(item.created_at) }));
+    const act = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name, "aria-label": label }, icon(symbol));
+    const foot = local
+      ? this.#late
+        ? h("div", { class: "late" }, icon("offline"), this.#late, button("send-now", t("send_now"), "send"), button("take-back", t("take_back"), "edit"))
+        : null
+      : h("div", { class: "foot" }, timeElement(item.created_at),
+          h("div", { class: "acts" }, act("copy", t("copy_question"), "copy"), act("edit", t("edit_question"), "edit")));
+    element.replaceChildren(h("div", { class: "bubble", dir: "auto" }, text), ...(foot ? [foot] : []));
+    if (element.classList.contains("long")) element.append(button("unfold", t("show_all"), "down"));
+  }
+
+  #answer(drawn, item) {
+    const extra = item.stkweb ?? {};
+    const live = isRunning(item);
+    const name = extra.agent?.name ?? "";
+    drawn.element.classList.toggle("live", live);
+    if (live) drawn.element.setAttribute("aria-busy", "true");
+    else drawn.element.removeAttribute("aria-busy");
+    drawn.element.setAttribute("aria-label", t("by", { author: name, time: time(item.created_at) }));
+    const took = !live && extra.duration_ms != null && h("span", { class: "took" }, duration(extra.duration_ms));
+    slot(drawn, "header", h("header", {}, h("strong", {}, name), timeElement(item.created_at), took));
+    slot(drawn, "waiting", live && !textOf(item) ? drawn.slots.waiting ?? waiting() : null);
+    if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
+    if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
+    slot(drawn, "sources", extra.sources?.length ? sources(extra.sources) : null);
+    slot(drawn, "state", live ? null : this.#state(item));
+    slot(drawn, "foot", live ? null : this.#foot(item));
+  }
+
+  /** A wait has an end that is told: after ten seconds the line says that it goes on. */
+  #wait(drawn) {
+    drawn.since = performance.now();
+    setTimeout(() => {
+      if (!drawn.slots.waiting?.isConnected) return;
+      drawn.slots.waiting.lastElementChild.textContent = t("waiting_long");
+      say(t("waiting_long"));
+    }, HINT_AFTER);
+  }
+
+  #thoughts(drawn, item) {
+    const text = this.thread.thoughts(item.id);
+    if (!text) return;
+    const milliseconds = item.stkweb?.reasoning_ms;
+    const label = milliseconds ? t("thought", { seconds: number(Math.max(1, Math.round(milliseconds / 1000))) }) : t("thoughts");
+    if (!drawn.slots.reasoning) {
+      const fold = h("details", { class: "reasoning" }, h("summary", {}, label), h("div", { class: "prose" }));
+      slot(drawn, "reasoning", fold);
+    }
+    const fold = drawn.slots.reasoning;
+    fold.querySelector("summary").textContent = label;
+    if (drawn.thoughts === text && !drawn.thinking) return;
+    if (!markdown) return void loadMarkdown().then(() => this.touch([item.id]));
+    const prose = fold.querySelector(".prose");
+    if (isRunning(item)) (drawn.thinking ??= new markdown.StreamRenderer(prose)).update(text);
+    else if (drawn.thinking) drawn.thinking = void drawn.thinking.finish(text);
+    else markdown.renderInto(prose, text);
+    drawn.thoughts = text;
+  }
+
+  #body(drawn, item) {
+    const text = textOf(item);
+    const live = isRunning(item);
+    if (drawn.text === text && !(drawn.stream && !live)) return;
+    if (!text && !drawn.stream) return;
+    if (!markdown) return void loadMarkdown().then(() => this.touch([item.id]));
+    const { prose } = drawn.slots;
+    if (live) {
+      drawn.stream ??= new markdown.StreamRenderer(prose);
+      drawn.stream.update(text);
+      if (choice.get("speak", "") === "1") drawn.spoken = aloud(text, drawn.spoken);
+    } else {
+      if (drawn.stream) drawn.stream.finish(text);
+      else markdown.renderInto(prose, text);
+      drawn.stream = null;
+      enhance(prose);
+    }
+    drawn.text = text;
+  }
+
+  #state(item) {
+    const { state, error } = item.stkweb ?? {};
+    if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, t("stopped"))));
+    if (state !== "failed" && state !== "interrupted") return null;
+    const fault = faultOf(error);
+    return h("div", { class: `state ${state}` }, icon(state === "interrupted" ? "cut" : "alert"),
+      h("div", {}, h("p", {}, fault.sentence), h("p", {}, `${fault.kept} ${fault.next}`.trim()),
+        !this.thread.running() && (error?.retryable === false && state === "failed" ? main("edit-question", t("edit_question"), "edit") : main("retry", t("retry"), "retry")),
+        error?.id && h("p", { class: "ref" }, t("error_id"), " ", h("code", {}, error.id))));
+  }
+
+  #foot(item) {
+    const extra = item.stkweb ?? {};
+    const idle = !this.thread.running();
+    const cut = extra.state !== "completed" || ["length", "max_tokens"].includes(extra.stop_reason ?? "");
+    const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
+      idle && (extra.state === "completed" || extra.state === "stopped") && button("retry", t("retry"), "retry"),
+      idle && cut && textOf(item) && this.#last()?.id === item.id && button("continue", t("continue"), "continue"));
+    return h("div", { class: "foot" }, tokens(extra.usage), acts);
+  }
+}
+
+const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0 });
+const button = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name }, icon(symbol), label);
+const main = (name, label, symbol) => h("button", { class: "button small", type: "button", "data-do": name }, icon(symbol), label);
+const waiting = () => h("div", { class: "waiting" }, h("span", { class: "ring", "aria-hidden": "true" }), h("span", {}, t("thinking")));
+
+/** Put a part where it belongs among the parts that are there; null takes it away. */
+function slot(drawn, name, node) {
+  const old = drawn.slots[name];
+  if (old === node) return;
+  drawn.slots[name] = node;
+  if (old && node) return old.replaceWith(node);
+  if (old) return old.remove();
+  if (!node) return;
+  const next = ORDER.slice(ORDER.indexOf(name) + 1).map((later) => drawn.slots[later]).find(Boolean);
+  drawn.element.insertBefore(node, next ?? null);
+}
+
+/** The three sentences for an error. @param {any} error */
+export function faultOf(error) {
+  const known = strings.faults?.[error?.code] ?? strings.faults?.internal ?? {};
+  const params = error?.params ?? {};
+  const said = (name) => fill(known[name] ?? "", params);
+  return { sentence: said("sentence") || t("failed"), kept: said("kept"), next: said("next") };
+}
+
+function sources(list) {
+  const link = (source) => /^https?:\/\//i.test(source.url ?? "")
+    ? h("a", { href: source.url, target: "_blank", rel: "noopener noreferrer nofollow ugc" }, source.title)
+    : source.title;
+  return h("div", { class: "sources" }, t("sources"), " ", h("ol", {}, ...list.map((source) => h("li", {}, link(source)))));
+}
+
+function siblings(item) {
+  const ids = item.stkweb?.siblings ?? [];
+  if (ids.length < 2) return null;
+  const at = ids.indexOf(item.id);
+  const go = (to, label, symbol) => to && h("button", { class: "quiet", type: "button", "data-do": "show", value: to, "aria-label": label }, icon(symbol));
+  return h("span", { class: "which num" }, go(ids[at - 1], t("previous_answer"), "left"), `${number(at + 1)}/${number(ids.length)}`, go(ids[at + 1], t("next_answer"), "right"));
+}
+
+function tokens(usage) {
+  const kinds = ["user", "enrichment", "output"];
+  if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, t("tokens_unknown"));
+  const total = usage.total ?? kinds.reduce((sum, kind) => sum + (usage[kind] ?? 0), 0);
+  const sum = kinds.reduce((all, kind) => all + (usage[kind] ?? 0), 0) || 1;
+  const bar = svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" });
+  let x = 0;
+  for (const kind of kinds) {
+    const width = (100 * (usage[kind] ?? 0)) / sum;
+    bar.append(svg("rect", { class: kind, x: x.toFixed(2), y: 0, width: width.toFixed(2), height: 6 }));
+    x += width;
+  }
+  const said = (kind) => (usage[kind] == null ? t(`${kind}_unknown`) : t(`${kind}_tokens`, { n: number(usage[kind]) }));
+  return h("div", { class: "tokens" }, bar, h("span", {}, t("tokens", { total: number(total) })),
+    h("ul", {}, ...kinds.map((kind) => h("li", {}, h("i", { class: kind, "aria-hidden": "true" }), said(kind)))));
+}
+
+/** Reads whole sentences as they arrive, for those who asked for it. @returns {number} how far it got */
+function aloud(text, from) {
+  const end = Math.max(...[". ", "! ", "? ", ".\n", "\n\n"].map((mark) => text.lastIndexOf(mark)));
+  if (end <= from) return from;
+  say(text.slice(from, end + 1).replace(/[*_`#|>]/g, ""));
+  return end + 1;
+}
+
+/** Says how an answer ended, once. @param {Item} item */
+export function announceEnd(item) {
+  const state = item.stkweb?.state;
+  if (state === "failed" || state === "interrupted") return alarm(faultOf(item.stkweb?.error).sentence);
+  if (state === "stopped") return say(t("stopped"));
+  say(t("ready", { count: textOf(item).split(/\s+/).filter(Boolean).length }));
+}
+
+/** Copies text; works on plain http too, where the clipboard is closed to pages. @param {string} text */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const field = h("textarea", { class: "sr", "aria-hidden": "true" });
+    const focused = /** @type {HTMLElement|null} */ (document.activeElement);
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+  }
+  say(t("copied"));
+}
+
+export const agentOf = (id) => boot.agents?.find((agent) => agent.id === id) ?? boot.agents?.[0] ?? { id: "", name: "" };
