@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -22,10 +23,9 @@ class End(asyncio.Protocol):
         self.early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         if self.other is not None and self.other.early:
-            transport.write(bytes(self.other.early))
+            self.transport.write(bytes(self.other.early))
             self.other.early.clear()
 
     def data_received(self, data: bytes) -> None:

@@ -15,14 +15,16 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from typing import cast
 
 import uvloop
 
 from benchmarks.stamps import Shape, chunk_text
 
-# Chunks in one write when unpaced: large enough not to pay a system call for each, small enough that a
-# reader sees a stream and not a file.
-BURST = 64
+# Chunks in one write when unpaced. One is what an agent does, but then half of this process is system
+# calls; 64 triples the rate and measures memory copies. Two keeps agent and proxy at 100,000 to 300,000 a
+# second, where the targets were set.
+BURST = 2
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -79,7 +81,7 @@ def openai_end(chunks: int, number: int) -> bytes:
 
 
 class Answer:
-    """One answer on its way out: a chunk a timer tick, or a burst whenever the socket takes one."""
+    """One answer on its way out: a chunk a timer tick, or a chunk whenever the socket takes one."""
 
     def __init__(
         self,
@@ -122,11 +124,8 @@ class Answer:
 
     def _step(self) -> None:
         shape = self.shape
-        if shape.interval_ms:
-            self.transport.write(self._chunk())
-        else:
-            count = min(BURST, shape.chunks - self.index)
-            self.transport.write(b"".join([self._chunk() for _ in range(count)]))
+        count = 1 if shape.interval_ms else min(BURST, shape.chunks - self.index)
+        self.transport.write(b"".join([self._chunk() for _ in range(count)]))
         if self.index >= shape.chunks:
             self.transport.write(_chunked(self.end(shape.chunks, self.number)) + b"0\r\n\r\n")
             self.on_end()
@@ -147,8 +146,7 @@ class Connection(asyncio.Protocol):
         self.answer: Answer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.answer is not None:
@@ -199,9 +197,7 @@ class Connection(asyncio.Protocol):
             % (status, len(body), body)
         )
 
-    def _stream(
-        self, shape: Shape, event: Callable[[str], bytes], end: Callable[[int, int], bytes]
-    ) -> None:
+    def _stream(self, shape: Shape, event: Callable[[str], bytes], end: Callable[[int, int], bytes]) -> None:
         Connection.count += 1
         self.answer = Answer(self.transport, shape, event, end, Connection.count, self._ended)
         self.answer.start()

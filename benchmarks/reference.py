@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from typing import cast
 
 from benchmarks.stamps import Shape, Track, is_exact
 
@@ -27,10 +28,9 @@ class Reader(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.requested_ns = time.monotonic_ns()
-        transport.write(self.request)
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         self.reads.append((time.monotonic_ns(), data))

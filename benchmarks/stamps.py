@@ -21,7 +21,7 @@ CHECKSUM = re.compile(r"=([0-9a-f]{8})$")
 
 # Accents and line breaks are in it because a relay that counts bytes as characters, or splits on the
 # wrong line ends, must fail the exact-text check.
-WORDS = ("uma", "resposta", "longa,", "ação", "e", "reação:", "não", "para.\n\n", "the", "quick", "brown", "fox")
+WORDS = ("uma", "resposta", "longa,", "ação", "e", "reação:", "não", "para.\n\n", "the", "quick", "fox")
 
 
 @dataclass(frozen=True, slots=True)
