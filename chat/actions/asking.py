@@ -20,7 +20,7 @@ from chat.actions.prompts import request_for
 from chat.actions.refusals import Refused
 from chat.actions.text import checked_question, title_from
 from chat.agents import AgentConfig, AgentRequest
-from chat.models import Agent, Conversation, Message, SecretUnreadable, SendReceipt, State, new_id
+from chat.models import Agent, Conversation, Draft, Message, SecretUnreadable, SendReceipt, State, new_id
 from chat.models.messages import RUNNING
 from chat.protocol import events, frames
 from chat.threads import write_transaction
@@ -107,6 +107,7 @@ def _ask(user: Any, wanted: _Ask) -> Sent:
     now = timezone.now()
     _check_allowance(user, now)
     conversation = _conversation(user, wanted, now)
+    Draft.objects.filter(user=user, conversation=conversation if wanted.conversation else None).delete()
     agent = _agent(user, wanted.agent, conversation)
     parent = _parent(conversation, wanted.parent)
     question = Message.objects.create(
@@ -127,10 +128,12 @@ def _check_allowance(user: Any, now: datetime) -> None:
     if running >= settings.LIMIT_TURNS_PER_USER:
         raise Refused("too_many_turns", limit=settings.LIMIT_TURNS_PER_USER)
     minute = Message.objects.filter(author=user, created_at__gt=now - timedelta(minutes=1))
-    sent = list(minute.order_by("created_at").values_list("created_at", flat=True))
-    if len(sent) >= settings.LIMIT_SENDS_PER_MINUTE:
-        wait = 60 - int((now - sent[0]).total_seconds())
-        raise Refused("too_many_sends", limit=settings.LIMIT_SENDS_PER_MINUTE, retry_after=max(1, wait))
+    newest = minute.order_by("-created_at").values_list("created_at", flat=True)
+    limit = settings.LIMIT_SENDS_PER_MINUTE
+    over = list(newest[limit - 1 : limit])
+    if over:
+        wait = 60 - int((now - over[0]).total_seconds())
+        raise Refused("too_many_sends", limit=limit, retry_after=max(1, wait))
 
 
 def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:

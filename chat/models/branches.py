@@ -55,7 +55,7 @@ def read_branch(
         path = path[:index]
     earlier = len(path) > limit
     path = path[-limit:]
-    rows = conversation.messages.filter(pk__in=path).select_related("author")
+    rows = conversation.messages.filter(pk__in=path).select_related("author", "agent")
     if after_seq is not None:
         rows = rows.filter(seq__gt=after_seq)
     messages = sorted(rows, key=lambda message: path.index(message.pk))

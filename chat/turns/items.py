@@ -72,7 +72,7 @@ def answer(
             "parent": parent,
             "state": message.state,
             "error": _error(message),
-            "agent": {"id": message.agent_id, "name": message.agent_name},
+            "agent": {"id": message.agent.public_id if message.agent else None, "name": message.agent_name},
             "stop_reason": message.stop_reason or None,
             "started_at": _iso(message.started_at),
             "ended_at": _iso(message.ended_at),

@@ -43,7 +43,6 @@ def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
                 request.user, conversation=thread_id if refused.status != 404 else None, text=text
             )
         raise
-    actions.save_draft(request.user, conversation=thread_id, text="")
     return _sent(request, sent)
 
 
