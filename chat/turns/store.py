@@ -79,7 +79,7 @@ class Store:
         if self._task:
             await self._task
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, connection.close)
+        await loop.run_in_executor(self._thread, lambda: connection.close())
         self._thread.shutdown()
 
     def touch(self, turn: Turn) -> None:
