@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chat.agents import RETRYABLE
+from chat.agents.errors import RETRYABLE
 from chat.models import Conversation, Message, State
 from chat.models.branches import Branch
 from chat.protocol import items
