@@ -11,6 +11,7 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -56,12 +57,16 @@ class Outbox:
         return bool(since) and time.monotonic() - since > settings.LIMIT_UNSENT_SECONDS
 
     async def _write(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._frames:
-                frame = self._frames.popleft()
-                self._sending_since = time.monotonic()
-                await self._send({"type": "websocket.send", "text": frame})
-                self._sending_since = 0.0
-                self._size -= len(frame)
+        # A reader that has gone shows itself as an OSError here before its disconnect is dispatched.
+        with suppress(OSError):
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._frames:
+                    frame = self._frames.popleft()
+                    self._sending_since = time.monotonic()
+                    await self._send({"type": "websocket.send", "text": frame})
+                    self._sending_since = 0.0
+                    self._size -= len(frame)
+        self.closed = True
+        self._frames.clear()
