@@ -36,6 +36,8 @@ def _messages() -> dict[str, str]:
         "continue": _("Continue from here"),
         "previous_answer": _("Previous answer"),
         "next_answer": _("Next answer"),
+        "previous_question": _("Previous version"),
+        "next_question": _("Next version"),
         "show_all": _("Show all"),
         "stopped": _("Stopped. The text so far is kept."),
         "failed": _("That did not work."),

@@ -23,22 +23,10 @@ register = template.Library()
 #: Length of the token bar in its own units; the drawing is scaled by CSS.
 BAR = 100
 
-#: What the chat page imports at once; the rest (maths, code colours) comes when an answer has need of it.
-FIRST_MODULES = (
-    "stkweb/app",
-    "stkweb/ui",
-    "stkweb/net",
-    "stkweb/thread",
-    "stkweb/transcript",
-    "stkweb/composer",
-    "stkweb/sidebar",
-    "stkweb/markdown",
-    "stkweb/markdown-rules",
-    "stkweb/markdown-stream",
-    "stkweb/markdown-enhance",
-    "markdown-it",
-    "dompurify",
-    "dompurify/script",
+#: What the chat page imports at once; rendering, maths and code colours come when an answer has need of them.
+FIRST_MODULES = tuple(
+    f"stkweb/{name}"
+    for name in ("app", "ui", "thread", "net", "parts", "transcript", "composer", "sidebar", "controls")
 )
 
 

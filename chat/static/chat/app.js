@@ -4,11 +4,13 @@
  * It keeps no text of its own; the thread knows what was said, the server owns it.
  */
 import { Composer } from "stkweb/composer";
+import { controls } from "stkweb/controls";
 import { Socket, phase, request, signIn } from "stkweb/net";
 import { Sidebar } from "stkweb/sidebar";
 import { Thread, isRunning, textOf } from "stkweb/thread";
-import { Transcript, agentOf, announceEnd, copy, loadMarkdown } from "stkweb/transcript";
-import { $, Scroller, alarm, boot, choice, icon, say, t, toast } from "stkweb/ui";
+import { agentOf, announceEnd, copy } from "stkweb/parts";
+import { Transcript, loadMarkdown } from "stkweb/transcript";
+import { $, Scroller, alarm, boot, icon, say, t, toast } from "stkweb/ui";
 
 const page = { id: boot.conversation?.id ?? null, title: boot.conversation?.title ?? "", marked: false, resyncing: false };
 /** Where a person was in each conversation, for the way back. @type {Map<string|null, number|undefined>} */
@@ -39,7 +41,7 @@ const composer = new Composer({
 
 function chosenAgent() {
   const field = page.id ? $("agent") : document.querySelector("#empty input[name=agent]:checked, #empty input[name=agent][type=hidden]");
-  return field?.value ?? boot.agent ?? "";
+  return field?.value ?? boot.agent?.id ?? "";
 }
 
 /** @param {boolean} messages the transcript, or the place to begin */
@@ -104,7 +106,7 @@ function enter(id, data) {
   thread = new Thread(id ?? "", data.conversation?.seq ?? null, data.items ?? []);
   transcript.use(thread);
   $("earlier").hidden = !data.earlier;
-  if (data.agent) $("agent").value = data.agent;
+  if (data.agent) $("agent").value = data.agent.id;
   show(Boolean(id));
   titled();
   placeholder();
@@ -148,7 +150,7 @@ function accepted(reply, sent) {
     show(true);
     titled();
   }
-  expect({ id: question, type: "user_message", content: [{ type: "input_text", text: sent.text }], stkweb: sent.parent === undefined ? {} : { parent: sent.parent } });
+  expect({ id: question, type: "user_message", content: [{ type: "input_text", text: sent.text }], stkweb: sent.parent === undefined ? {} : { parent: sent.parent === "root" ? null : sent.parent } });
   transcript.settle("local", question);
   expect({ id: answer, type: "assistant_message", content: [], stkweb: { parent: question, state: "queued", agent: agentOf(sent.agent) } });
   transcript.settle("local.a", answer);
@@ -253,7 +255,7 @@ socket.addEventListener("out", askToSignIn);
 // Where nobody is signed in any more the server refuses to shake hands, and that looks like any other failure.
 socket.addEventListener("unheard", async () => {
   if (++unheard % 3 !== 2 || !navigator.onLine) return;
-  await request(location.pathname).catch((error) => error.code === "signed_out" && askToSignIn());
+  await request("/session/").catch((error) => error.code === "signed_out" && askToSignIn());
 });
 addEventListener("online", () => (socket.connect(), connection(), composer.flush()));
 addEventListener("offline", connection);
@@ -308,7 +310,8 @@ const verbs = {
 
 function edit(id) {
   const item = thread.items.get(id);
-  if (item) composer.edit(textOf(item), item.stkweb?.parent);
+  // A first question has no parent: it is written anew as another root.
+  if (item) composer.edit(textOf(item), item.stkweb?.parent ?? "root");
 }
 
 async function turn(verb, answer) {
@@ -379,70 +382,16 @@ $("earlier").addEventListener("click", async (event) => {
     failed(error);
   }
 });
-document.addEventListener("change", (event) => {
-  const field = /** @type {HTMLInputElement} */ (event.target);
-  if (field.name === "agent") placeholder();
-  if (field.id === "keys-on") choice.set("keys", field.checked ? "1" : "0");
-  if (field.id === "speak-on") choice.set("speak", field.checked ? "1" : "0");
-  if (field.id === "language") field.form?.requestSubmit();
-  if (field.id === "send-key") {
-    composer.sendKey = field.value;
-    composer.hints();
-    request("/preferences/", { json: { send_key: field.value } }).catch(failed);
-  }
-});
-document.addEventListener("submit", (event) => {
-  const form = /** @type {HTMLFormElement} */ (event.target);
-  if (form.id === "leave") sessionStorage.clear();
-  if (form.dataset.preference !== "theme") return;
-  event.preventDefault();
-  const theme = /** @type {HTMLButtonElement} */ (event.submitter).value;
-  document.documentElement.dataset.theme = theme;
-  document.querySelector("meta[name=color-scheme]")?.setAttribute("content", theme === "system" ? "light dark" : theme);
-  for (const button of form.querySelectorAll("[name=theme]")) button.setAttribute("aria-pressed", String(/** @type {any} */ (button).value === theme));
-  request("/preferences/", { json: { theme } }).catch(failed);
-});
-
-// -- Keys ----------------------------------------------------------------------------------------------
-
-const layered = () => document.querySelector("dialog[open], :popover-open");
-document.addEventListener("keydown", (event) => {
-  if (event.isComposing || choice.get("keys", "1") === "0") return;
-  const mod = event.ctrlKey || event.metaKey;
-  const typing = /** @type {HTMLElement} */ (event.target).matches("input, textarea, select, [contenteditable]");
-  const key = event.key.toLowerCase();
-  if (key === "escape" && !layered() && !event.defaultPrevented && thread.running()) stop();
-  else if (mod && !event.shiftKey && key === "k") search(event);
-  else if (mod && event.shiftKey && key === "o") (event.preventDefault(), open(null));
-  else if (key === "arrowup" && event.target === $("text") && !$("text").value && !mod) editLast(event);
-  else if (!typing && !mod && !event.altKey && !layered() && key === "?") (event.preventDefault(), $("shortcuts").showModal());
-});
-
-function search(event) {
-  event.preventDefault();
-  if (getComputedStyle($("list")).display === "none") $("list").showPopover();
-  $("find").focus();
-  $("find").select();
-}
-
-function editLast(event) {
-  const last = thread.messages().filter((item) => item.type === "user_message").at(-1);
-  if (!last || thread.running()) return;
-  event.preventDefault();
-  edit(last.id);
-}
-
 // -- The start -------------------------------------------------------------------------------------------
 
-$("keys-on").checked = choice.get("keys", "1") === "1";
-$("speak-on").checked = choice.get("speak", "") === "1";
-$("send-key").value = boot.send_key ?? "enter";
-// Above a phone's keyboard where the browser does not make room by itself.
-visualViewport?.addEventListener("resize", () => {
-  const covered = innerHeight - visualViewport.height > 80;
-  document.documentElement.style.setProperty("--visible", covered ? `${visualViewport.height}px` : "100dvh");
-});
+function editLast() {
+  const last = thread.messages().filter((item) => item.type === "user_message").at(-1);
+  if (!last || thread.running()) return false;
+  edit(last.id);
+  return true;
+}
+
+controls({ composer, running: () => Boolean(thread.running()), stop, begin: () => open(null), editLast, chosen: placeholder, failed });
 if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
-if (!thread.running()) scroller.toEnd();
-else scroller.jump();
+scroller.jump();
 socket.connect();

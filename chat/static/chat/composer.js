@@ -14,14 +14,14 @@ const REST = 1200;
 const LEAVING = 60_000;
 const NEAR = 0.8;
 
-/** @typedef {{text: string, agent: string, parent?: string|null, conversation: string|null, key: string}} Sent */
+/** @typedef {{text: string, agent: string, parent?: string, conversation: string|null, key: string}} Sent */
 
 export class Composer {
   /** @type {Sent|null} */
   outbox = null;
   #saved = "";
   #timer = 0;
-  /** @type {{parent: string|null|undefined, was: string}|null} */
+  /** @type {{parent: string, was: string}|null} */
   #editing = null;
   #running = false;
   #busy = false;
@@ -95,7 +95,7 @@ export class Composer {
     $("keys").textContent = t(this.sendKey === "enter" ? "keys_enter" : "keys_mod", { mod });
   }
 
-  /** Write a question anew: it takes its old place in the conversation. @param {string} text @param {string|null|undefined} parent */
+  /** Write a question anew: it takes its old place in the conversation. @param {string} text @param {string} parent the message it follows */
   edit(text, parent) {
     this.#editing = { parent, was: this.field.value };
     this.set(text);
@@ -195,7 +195,7 @@ export class Composer {
     if (this.#running) return say(t("wait_or_stop"));
     if (this.outbox) return alarm(t("one_unsent"));
     const sent = { text, agent: this.page.agent(), conversation: this.page.conversation(), key: newKey() };
-    if (this.#editing && this.#editing.parent !== undefined) sent.parent = this.#editing.parent;
+    if (this.#editing) sent.parent = this.#editing.parent;
     const left = this.#editing?.was ?? "";
     sessionStorage.removeItem(this.#slot);
     clearTimeout(this.#timer);

@@ -78,8 +78,8 @@ export async function request(url, options) {
 /** Sign in where we are. @returns {Promise<"in"|"wrong"|"throttled">} throws `Refused` when nobody answers */
 export async function signIn(url, username, password) {
   const response = await send(url, { form: { username, password, csrfmiddlewaretoken: csrf() } });
-  if (response.type === "opaqueredirect" || response.redirected) return "in";
-  return response.status === 429 || response.status === 403 ? "throttled" : response.ok ? "wrong" : "throttled";
+  if (response.ok || response.type === "opaqueredirect") return "in";
+  return response.status === 401 ? "wrong" : "throttled";
 }
 
 /** An idempotency key; `randomUUID` is missing on plain http to another host. */

@@ -4,7 +4,8 @@
  * frame. Parts that did not change keep their nodes, so a selection or an open fold survives.
  */
 import { isRunning, textOf } from "stkweb/thread";
-import { alarm, boot, choice, duration, fill, h, icon, number, say, strings, svg, t, time, timeElement, wholeTime } from "stkweb/ui";
+import { button, faultOf, main, siblings, sources, tokens, waiting } from "stkweb/parts";
+import { choice, duration, h, icon, number, say, strings, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
 /** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number}} Drawn */
@@ -15,12 +16,32 @@ const HINT_AFTER = 10_000;
 
 let markdown = null;
 /** Rendering comes when an answer has need of it: a page that is only read does without. */
-export const loadMarkdown = async () => (markdown ??= await import("stkweb/markdown"));
+export async function loadMarkdown() {
+  // A deployment in between may have taken the file away: then the words alone are shown.
+  markdown ??= await import("stkweb/markdown").catch(() => unrendered);
+  return markdown;
+}
 
-const parts = { strings, announce: say };
-const enhance = async (element) => {
-  if (element.querySelector(".code, .math")) (await import("stkweb/markdown-enhance")).enhanceBlocks(element, parts);
+const unrendered = {
+  StreamRenderer: class {
+    constructor(element) {
+      this.element = element;
+    }
+    update(text) {
+      unrendered.renderInto(this.element, text);
+    }
+    finish(text) {
+      unrendered.renderInto(this.element, text);
+    }
+  },
+  renderInto: (element, text) => element.replaceChildren(h("pre", { class: "plain", dir: "auto" }, text)),
 };
+
+async function enhance(element) {
+  if (!element.querySelector(".code, .math, pre")) return;
+  const extra = await import("stkweb/markdown-enhance").catch(() => null);
+  extra?.enhanceBlocks(element, { strings, announce: say });
+}
 
 export class Transcript {
   /** @type {Map<string, Drawn>} */
@@ -168,7 +189,7 @@ export class Transcript {
 
   /** What the quiet parts of a message depend on; the text of an answer is not among it. */
   #signature(item) {
-    if (item.type === "user_message") return JSON.stringify([textOf(item), item.id === "local", item.id === "local" && this.#late]);
+    if (item.type === "user_message") return JSON.stringify([textOf(item), item.stkweb?.siblings, item.id === "local", item.id === "local" && this.#late]);
     return JSON.stringify([item.stkweb, this.#last()?.id === item.id, Boolean(this.thread.running()), Boolean(textOf(item))]);
   }
 
@@ -188,7 +209,7 @@ export class Transcript {
         ? h("div", { class: "late" }, icon("offline"), this.#late, button("send-now", t("send_now"), "send"), button("take-back", t("take_back"), "edit"))
         : null
       : h("div", { class: "foot" }, timeElement(item.created_at),
-          h("div", { class: "acts" }, act("copy", t("copy_question"), "copy"), act("edit", t("edit_question"), "edit")));
+          h("div", { class: "acts" }, siblings(item), act("copy", t("copy_question"), "copy"), act("edit", t("edit_question"), "edit")));
     element.replaceChildren(h("div", { class: "bubble", dir: "auto" }, text), ...(foot ? [foot] : []));
     if (element.classList.contains("long")) element.append(button("unfold", t("show_all"), "down"));
   }
@@ -284,9 +305,6 @@ export class Transcript {
 }
 
 const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0 });
-const button = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name }, icon(symbol), label);
-const main = (name, label, symbol) => h("button", { class: "button small", type: "button", "data-do": name }, icon(symbol), label);
-const waiting = () => h("div", { class: "waiting" }, h("span", { class: "ring", "aria-hidden": "true" }), h("span", {}, t("thinking")));
 
 /** Put a part where it belongs among the parts that are there; null takes it away. */
 function slot(drawn, name, node) {
@@ -300,46 +318,6 @@ function slot(drawn, name, node) {
   drawn.element.insertBefore(node, next ?? null);
 }
 
-/** The three sentences for an error. @param {any} error */
-export function faultOf(error) {
-  const known = strings.faults?.[error?.code] ?? strings.faults?.internal ?? {};
-  const params = error?.params ?? {};
-  const said = (name) => fill(known[name] ?? "", params);
-  return { sentence: said("sentence") || t("failed"), kept: said("kept"), next: said("next") };
-}
-
-function sources(list) {
-  const link = (source) => /^https?:\/\//i.test(source.url ?? "")
-    ? h("a", { href: source.url, target: "_blank", rel: "noopener noreferrer nofollow ugc" }, source.title)
-    : source.title;
-  return h("div", { class: "sources" }, t("sources"), " ", h("ol", {}, ...list.map((source) => h("li", {}, link(source)))));
-}
-
-function siblings(item) {
-  const ids = item.stkweb?.siblings ?? [];
-  if (ids.length < 2) return null;
-  const at = ids.indexOf(item.id);
-  const go = (to, label, symbol) => to && h("button", { class: "quiet", type: "button", "data-do": "show", value: to, "aria-label": label }, icon(symbol));
-  return h("span", { class: "which num" }, go(ids[at - 1], t("previous_answer"), "left"), `${number(at + 1)}/${number(ids.length)}`, go(ids[at + 1], t("next_answer"), "right"));
-}
-
-function tokens(usage) {
-  const kinds = ["user", "enrichment", "output"];
-  if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, t("tokens_unknown"));
-  const total = usage.total ?? kinds.reduce((sum, kind) => sum + (usage[kind] ?? 0), 0);
-  const sum = kinds.reduce((all, kind) => all + (usage[kind] ?? 0), 0) || 1;
-  const bar = svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" });
-  let x = 0;
-  for (const kind of kinds) {
-    const width = (100 * (usage[kind] ?? 0)) / sum;
-    bar.append(svg("rect", { class: kind, x: x.toFixed(2), y: 0, width: width.toFixed(2), height: 6 }));
-    x += width;
-  }
-  const said = (kind) => (usage[kind] == null ? t(`${kind}_unknown`) : t(`${kind}_tokens`, { n: number(usage[kind]) }));
-  return h("div", { class: "tokens" }, bar, h("span", {}, t("tokens", { total: number(total) })),
-    h("ul", {}, ...kinds.map((kind) => h("li", {}, h("i", { class: kind, "aria-hidden": "true" }), said(kind)))));
-}
-
 /** Reads whole sentences as they arrive, for those who asked for it. @returns {number} how far it got */
 function aloud(text, from) {
   const end = Math.max(...[". ", "! ", "? ", ".\n", "\n\n"].map((mark) => text.lastIndexOf(mark)));
@@ -347,30 +325,3 @@ function aloud(text, from) {
   say(text.slice(from, end + 1).replace(/[*_`#|>]/g, ""));
   return end + 1;
 }
-
-/** Says how an answer ended, once. @param {Item} item */
-export function announceEnd(item) {
-  const state = item.stkweb?.state;
-  if (state === "failed" || state === "interrupted") return alarm(faultOf(item.stkweb?.error).sentence);
-  if (state === "stopped") return say(t("stopped"));
-  say(t("ready", { count: textOf(item).split(/\s+/).filter(Boolean).length }));
-}
-
-/** Copies text; works on plain http too, where the clipboard is closed to pages. @param {string} text */
-export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const field = h("textarea", { class: "sr", "aria-hidden": "true" });
-    const focused = /** @type {HTMLElement|null} */ (document.activeElement);
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
-    focused?.focus();
-  }
-  say(t("copied"));
-}
-
-export const agentOf = (id) => boot.agents?.find((agent) => agent.id === id) ?? boot.agents?.[0] ?? { id: "", name: "" };

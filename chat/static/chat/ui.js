@@ -57,9 +57,11 @@ export const icon = (name, kind = "") =>
 
 const integers = new Intl.NumberFormat(language);
 const tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
-const dayClock = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+// The page's language in the person's own manner: en-GB and en-US tell the time differently.
+const manner = navigator.languages.find((one) => one.toLowerCase().startsWith(language.slice(0, 2))) ?? language;
+const clock = new Intl.DateTimeFormat(manner, { timeStyle: "short" });
+const dayClock = new Intl.DateTimeFormat(manner, { dateStyle: "medium", timeStyle: "short" });
+const whole = new Intl.DateTimeFormat(manner, { dateStyle: "full", timeStyle: "long" });
 
 export const number = (value) => integers.format(value);
 /** @param {string|number|Date} when the time alone today, with the day before */
