@@ -1,3 +1,74 @@
-"""The outside world: clients of agents. Knows neither Django nor Channels."""
+"""The outside world: clients of agents. Knows neither Django nor Channels.
+
+http = HttpSession()
+client = connect(config, http, Limits())
+async for events in client.stream(AgentRequest("Hello")):
+    ...
+"""
 
 from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from .errors import AgentError
+from .http import HttpSession
+from .stackspot import StackSpotClient
+from .values import (
+    AgentConfig,
+    AgentEvent,
+    AgentRequest,
+    Done,
+    HistoryMessage,
+    Limits,
+    ReasoningDelta,
+    Source,
+    SourcesFound,
+    TextDelta,
+    Usage,
+)
+
+__all__ = [
+    "AgentClient",
+    "AgentConfig",
+    "AgentError",
+    "AgentEvent",
+    "AgentRequest",
+    "Done",
+    "HistoryMessage",
+    "HttpSession",
+    "Limits",
+    "ReasoningDelta",
+    "Source",
+    "SourcesFound",
+    "TextDelta",
+    "Usage",
+    "connect",
+]
+
+
+class AgentClient(Protocol):
+    """Talks to one agent."""
+
+    def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
+        """The events of one answer; each item holds all events of one network read, at least one.
+
+        Ends after exactly one `Done`, or raises `AgentError`; the events before it stand. Nothing
+        is sent before the first item is asked for. Closing the generator (`aclose`), or cancelling
+        the task that waits for it, closes the upstream connection at once.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the upstream connections of all its streams at once."""
+        ...
+
+
+def connect(config: AgentConfig, http: HttpSession, limits: Limits | None = None) -> AgentClient:
+    """The client for `config.kind`. No request is made, and no setting is looked at, before a stream.
+
+    Raises AgentError (agent_misconfigured) for an unknown kind.
+    """
+    if config.kind == "stackspot":
+        return StackSpotClient(config, http, limits or Limits())
+    raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")

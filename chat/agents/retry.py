@@ -1,0 +1,62 @@
+"""When a refused call is made again, and after how long. No waiting happens here.
+
+Only what was refused before a single byte of an answer is ever asked again: a second generation
+costs money and may say something else.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import AgentError
+
+JITTER: Final = 0.1
+RETRIED_STATUSES: Final = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently.
+
+    max_retries    calls after the first
+    initial_delay  seconds before the first retry; doubled for each next one
+    longest_wait   seconds; an upstream that asks for more is not waited for
+    """
+
+    max_retries: int = 2
+    initial_delay: float = 0.5
+    longest_wait: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise ValueError("max_retries must not be negative")
+        if not self.initial_delay > 0:
+            raise ValueError("initial_delay must be above 0")
+        if not self.longest_wait > 0:
+            raise ValueError("longest_wait must be above 0")
+
+    def delay(
+        self, error: AgentError, attempt: int, uniform: Callable[[float, float], float] = random.uniform
+    ) -> float | None:
+        """Seconds to wait before call `attempt` + 1 (`attempt` counts from 1); None to give up.
+
+        A Retry-After is honoured to the second when it is above the backoff. Without one, 429 is
+        not asked again: nobody knows when it would help.
+        """
+        if attempt > self.max_retries or not self._may_help(error):
+            return None
+        backoff = self.initial_delay * 2 ** (attempt - 1)
+        asked = error.retry_after or 0.0
+        if asked > self.longest_wait:
+            return None
+        # Spread upwards only: nobody comes back before the moment that was asked for.
+        return float(min(max(backoff, asked) * uniform(1.0, 1.0 + JITTER), self.longest_wait))
+
+    @staticmethod
+    def _may_help(error: AgentError) -> bool:
+        if error.code == "busy":
+            return error.retry_after is not None
+        return error.code == "agent_unavailable" and error.status in RETRIED_STATUSES

@@ -1,0 +1,237 @@
+"""One streamed call: connect, wait, read, retry what may be retried, never outlive a limit.
+
+The same for every agent that speaks HTTP; what differs (address, headers, body) is an `Endpoint`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import aiohttp
+import orjson
+
+from .answer import AnswerReader
+from .errors import AgentError
+from .http import NETWORK_ERRORS, HttpSession, network_error
+from .refusals import BODY_BYTES, refusal_of_response
+from .retry import RetryPolicy
+from .values import AgentConfig, AgentEvent, Done, Limits
+
+log = logging.getLogger(__name__)
+
+# After a proper end only its token counts and the end of the body can still come.
+END_GRACE: Final = 5.0
+# An error's body is a courtesy; nobody waits for it long.
+ERROR_BODY_SECONDS: Final = 5.0
+
+
+class Endpoint(Protocol):
+    """Where a call goes and how it proves who it is."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in any error."""
+        ...
+
+    async def headers(self, refused: Mapping[str, str] | None) -> Mapping[str, str]:
+        """Headers with the credential; `refused` are those that were answered with 401."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Everything one streamed call needs."""
+
+    http: HttpSession
+    config: AgentConfig
+    limits: Limits
+    endpoint: Endpoint
+    payload: Mapping[str, Any]
+    conversation_id: str | None = None
+    cumulative: bool = False
+    policy: RetryPolicy = RetryPolicy()
+
+
+class OpenResponses:
+    """The responses a client is reading, so that they can be closed from outside."""
+
+    def __init__(self) -> None:
+        self._open: set[aiohttp.ClientResponse] = set()
+
+    def add(self, response: aiohttp.ClientResponse) -> None:
+        self._open.add(response)
+
+    def close(self, response: aiohttp.ClientResponse) -> None:
+        """Closes the connection at once unless the whole body was read."""
+        self._open.discard(response)
+        response.close()
+
+    def close_all(self) -> None:
+        for response in list(self._open):
+            self.close(response)
+
+
+async def stream_answer(call: Call, responses: OpenResponses) -> AsyncGenerator[list[AgentEvent], None]:
+    """The events of one answer, those of each network read in one list.
+
+    Ends after exactly one `Done`, or raises AgentError; what came before stands. Closing the
+    generator closes the upstream connection at once.
+    """
+    total_at = time.monotonic() + call.limits.total
+    response, first_at = await _open(call, total_at)
+    responses.add(response)
+    try:
+        reader = AnswerReader(call.limits, cumulative=call.cumulative)
+        body = _Body(response, reader, call.limits.idle, first_at, total_at)
+        while not reader.closed and (chunk := await body.read()):
+            events = reader.feed(chunk)
+            if reader.stopped:
+                body.ends_soon()
+            if events:
+                yield events
+        events = reader.finish()
+        if events and isinstance(events[-1], Done) and events[-1].conversation_id is None:
+            events[-1] = replace(events[-1], conversation_id=call.conversation_id)
+        if events:
+            yield events
+        if reader.fault is not None:
+            raise reader.fault
+    finally:
+        responses.close(response)
+
+
+async def _open(call: Call, total_at: float) -> tuple[aiohttp.ClientResponse, float]:
+    """A response with status 200, and the moment by which its first byte is due."""
+    body = _encode(call.payload)
+    refused: Mapping[str, str] | None = None
+    attempt = 1
+    while True:
+        first_at = min(time.monotonic() + call.limits.first_byte, total_at)
+        async with _until(first_at, "too_long" if first_at == total_at else "no_answer"):
+            headers = await call.endpoint.headers(refused)
+            try:
+                response = await call.http.post(
+                    call.endpoint.url,
+                    body=body,
+                    headers={"Accept": "text/event-stream", **headers},
+                    config=call.config,
+                    limits=call.limits,
+                )
+            except NETWORK_ERRORS as error:
+                raise network_error(error) from error
+        if response.status == 200:
+            _check_form(response)
+            return response, first_at
+        refusal = await _refusal(response, call.endpoint.secrets)
+        if refusal.code == "credentials" and refused is None:
+            refused = headers  # renewed once; a second 401 is the answer
+            continue
+        wait = call.policy.delay(refusal, attempt)
+        if wait is None or time.monotonic() + wait > total_at:
+            raise refusal
+        log.info("Agent %r answered %s; asking again in %.1f s", call.config.name, response.status, wait)
+        attempt += 1
+        await asyncio.sleep(wait)
+
+
+def _encode(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # a lone surrogate, which JSON can carry when it is escaped
+        return json.dumps(payload).encode()
+
+
+class _until:
+    """Like asyncio.timeout_at on the monotonic clock, but raises AgentError(code)."""
+
+    __slots__ = ("_code", "_timeout")
+
+    def __init__(self, moment: float, code: str) -> None:
+        self._timeout = asyncio.timeout(max(moment - time.monotonic(), 0))
+        self._code = code
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise AgentError(self._code) from None
+
+
+def _check_form(response: aiohttp.ClientResponse) -> None:
+    """Refuses what cannot be a stream before reading it."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        response.close()
+        # It was asked not to; unpacking would let a small body grow without end.
+        raise AgentError("protocol", status=200, detail=f"compressed answer: {encoding}")
+    if response.content_type in ("text/html", "application/xhtml+xml"):
+        response.close()
+        raise AgentError("protocol", status=200, detail="a web page instead of an answer")
+
+
+async def _refusal(response: aiohttp.ClientResponse, secrets: tuple[str, ...]) -> AgentError:
+    body = b""
+    try:
+        async with asyncio.timeout(ERROR_BODY_SECONDS):
+            while len(body) < BODY_BYTES and (chunk := await response.content.read(BODY_BYTES)):
+                body += chunk
+    except NETWORK_ERRORS:
+        pass  # the status says enough
+    finally:
+        response.close()
+    return refusal_of_response(response.status, response.headers, body, secrets=secrets)
+
+
+class _Body:
+    """The reads of a body, each within its time."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        reader: AnswerReader,
+        idle: float,
+        first_at: float,
+        total_at: float,
+    ) -> None:
+        self._response = response
+        self._reader = reader
+        self._idle = idle
+        self._total_at = total_at
+        self._due, self._code = first_at, "no_answer" if first_at < total_at else "too_long"
+
+    async def read(self) -> bytes:
+        """The next read; b"" at the end. Any byte is a sign of life, a comment too.
+
+        Raises AgentError, unless the answer had ended properly: then it is the end all the same.
+        """
+        try:
+            async with _until(self._due, self._code):
+                try:
+                    chunk = await self._response.content.readany()
+                except NETWORK_ERRORS as error:
+                    raise network_error(error) from error
+        except AgentError as error:
+            if self._reader.stopped:
+                return b""
+            error.usage = self._reader.usage
+            raise
+        self._due, self._code = time.monotonic() + self._idle, "stalled"
+        if self._due >= self._total_at:
+            self._due, self._code = self._total_at, "too_long"
+        return chunk
+
+    def ends_soon(self) -> None:
+        """Says that only little can still come."""
+        self._due = min(self._due, time.monotonic() + END_GRACE)
