@@ -26,7 +26,18 @@ BAR = 100
 #: What the chat page imports at once; rendering, maths and code colours come when an answer has need of them.
 FIRST_MODULES = tuple(
     f"stkweb/{name}"
-    for name in ("app", "ui", "thread", "net", "parts", "transcript", "composer", "sidebar", "controls")
+    for name in (
+        "app",
+        "ui",
+        "thread",
+        "net",
+        "parts",
+        "transcript",
+        "composer",
+        "sidebar",
+        "controls",
+        "connection",
+    )
 )
 
 
@@ -51,7 +62,9 @@ def duration(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     if milliseconds < 60_000:
-        return _("%(seconds)s s") % {"seconds": number_format(milliseconds / 1000, decimal_pos=1, use_l10n=True)}
+        return _("%(seconds)s s") % {
+            "seconds": number_format(milliseconds / 1000, decimal_pos=1, use_l10n=True)
+        }
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
 

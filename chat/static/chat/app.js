@@ -5,7 +5,8 @@
  */
 import { Composer } from "stkweb/composer";
 import { controls } from "stkweb/controls";
-import { Socket, phase, request, signIn } from "stkweb/net";
+import { Connection } from "stkweb/connection";
+import { Refused, Socket, request } from "stkweb/net";
 import { Sidebar } from "stkweb/sidebar";
 import { Thread, isRunning, textOf } from "stkweb/thread";
 import { agentOf, announceEnd, copy } from "stkweb/parts";
@@ -33,8 +34,18 @@ const composer = new Composer({
   },
   unsent: (why) => (transcript.unsent(why), say(why)),
   accepted,
-  signIn: askToSignIn,
+  signIn: () => connection.askToSignIn(),
   online: () => navigator.onLine,
+});
+
+const connection = new Connection(socket, {
+  back: () => composer.flush(),
+  signedIn: () => composer.focus(),
+  seen() {
+    page.marked = false;
+    titled();
+    if (page.id && sidebar.rows.get(page.id)?.unread) sidebar.put({ id: page.id, unread: false });
+  },
 });
 
 // -- Which conversation --------------------------------------------------------------------------
@@ -86,7 +97,7 @@ async function open(id, { push = true } = {}) {
     try {
       [data] = await Promise.all([request(url), loadMarkdown()]);
     } catch (error) {
-      if (error.code === "signed_out") return askToSignIn();
+      if (error.code === "signed_out") return connection.askToSignIn();
       if (error.code === "network") return toast(t("no_connection"));
       return location.assign(url);
     }
@@ -199,9 +210,9 @@ function hello(frame) {
     sessionStorage.clear();
     return location.assign("/");
   }
-  if (frame.version !== boot.version) page.stale = true;
+  if (frame.version !== boot.version) connection.stale = true;
   if (page.id) subscribe();
-  connection();
+  connection.tell();
   return composer.flush();
 }
 
@@ -229,66 +240,6 @@ function mark() {
   page.marked = true;
   titled();
 }
-
-/** One banner: the connection first, then a new version. */
-function connection() {
-  const now = phase(socket.up ? null : performance.now() - (socket.downSince ?? 0), navigator.onLine);
-  const said = now === "fine" ? (page.stale ? "new_version" : "") : now;
-  const banner = $("banner");
-  const [symbol, text, button] = banner.children;
-  if (banner.dataset.said === said) return;
-  banner.dataset.said = said;
-  banner.hidden = !said;
-  if (!said) return;
-  symbol.replaceWith(icon(said === "new_version" ? "new" : said === "offline" ? "offline" : "clock"));
-  text.textContent = t(said === "retry" ? "retry_connection" : said);
-  button.hidden = said === "offline" || said === "reconnecting";
-  button.textContent = t(said === "new_version" ? "reload" : "try_now");
-  button.onclick = () => (said === "new_version" ? location.reload() : socket.connect());
-  say(text.textContent);
-}
-
-setInterval(connection, 500);
-let unheard = 0;
-socket.addEventListener("up", () => ((unheard = 0), connection()));
-socket.addEventListener("out", askToSignIn);
-// Where nobody is signed in any more the server refuses to shake hands, and that looks like any other failure.
-socket.addEventListener("unheard", async () => {
-  if (++unheard % 3 !== 2 || !navigator.onLine) return;
-  await request("/session/").catch((error) => error.code === "signed_out" && askToSignIn());
-});
-addEventListener("online", () => (socket.connect(), connection(), composer.flush()));
-addEventListener("offline", connection);
-addEventListener("pagehide", () => socket.close());
-addEventListener("pageshow", (event) => event.persisted && socket.connect());
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
-  socket.connect();
-  page.marked = false;
-  titled();
-  if (page.id && sidebar.rows.get(page.id)?.unread) sidebar.put({ id: page.id, unread: false });
-});
-
-function askToSignIn() {
-  const dialog = $("signin");
-  if (dialog.open) return;
-  dialog.showModal();
-  $("signin-password").focus();
-}
-
-$("signin").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const problem = event.target.querySelector(".problem");
-  const outcome = await signIn("/accounts/login/", $("signin-user").value, $("signin-password").value).catch(() => "network");
-  problem.hidden = outcome === "in";
-  problem.textContent = outcome === "in" ? "" : t(`signin_${outcome}`);
-  if (outcome !== "in") return;
-  $("signin-password").value = "";
-  $("signin").close();
-  socket.connect();
-  composer.flush();
-  composer.focus();
-});
 
 // -- What people do -------------------------------------------------------------------------------------
 
@@ -322,13 +273,14 @@ async function turn(verb, answer) {
     settle();
     return true;
   } catch (error) {
-    if (error.code === "signed_out") askToSignIn();
+    if (error.code === "signed_out") connection.askToSignIn();
     else failed(error);
     return false;
   }
 }
 
 function failed(error) {
+  if (!(error instanceof Refused)) throw error;
   const text = error.code === "network" ? t("no_connection") : [error.message, error.next].filter(Boolean).join(" ");
   alarm(text);
   toast(text);

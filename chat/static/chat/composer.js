@@ -26,6 +26,8 @@ export class Composer {
   #running = false;
   #busy = false;
   #retry = 0;
+  /** @type {Sent|null} what was taken back although it may have arrived */
+  #doubtful = null;
 
   /**
    * @param {{conversation: () => string|null, agent: () => string, local: (sent: Sent|null) => void, unsent: (why: string) => void,
@@ -196,6 +198,9 @@ export class Composer {
     if (this.outbox) return alarm(t("one_unsent"));
     const sent = { text, agent: this.page.agent(), conversation: this.page.conversation(), key: newKey() };
     if (this.#editing) sent.parent = this.#editing.parent;
+    // The same words again may already be there: under their old key they are not doubled.
+    const { key, ...words } = this.#doubtful ?? { key: "" };
+    if (key && Object.keys(words).every((name) => words[name] === sent[name])) sent.key = key;
     const left = this.#editing?.was ?? "";
     sessionStorage.removeItem(this.#slot);
     clearTimeout(this.#timer);
@@ -212,9 +217,10 @@ export class Composer {
   }
 
   /** The unsent question back into the field. */
-  takeBack() {
-    if (!this.outbox || this.#busy) return;
+  takeBack(doubtful = true) {
+    if (!this.outbox || this.#busy) return undefined;
     const { text, parent } = this.outbox;
+    if (doubtful) this.#doubtful = this.outbox;
     this.#done();
     this.page.local(null);
     if (parent !== undefined) return this.edit(text, parent);
@@ -243,6 +249,7 @@ export class Composer {
       const url = sent.conversation ? `/c/${sent.conversation}/messages/` : "/c/";
       const reply = await request(url, { json: parent === undefined ? { text, agent } : { text, agent, parent }, key: sent.key });
       this.#done();
+      this.#doubtful = null;
       this.#saved = "";
       this.page.accepted(reply, sent);
     } catch (error) {
@@ -266,7 +273,7 @@ export class Composer {
       return undefined;
     }
     this.#busy = false;
-    this.takeBack();
+    this.takeBack(false);
     const text = [error.message, error.kept, error.next].filter(Boolean).join(" ");
     alarm(text);
     if (error.retryAfter) this.#countdown(text, error.retryAfter);

@@ -13,6 +13,8 @@ import { choice, duration, h, icon, number, say, strings, t, time, timeElement, 
 /** Parts of an answer in their order; each is replaced alone. */
 const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "state", "foot"];
 const HINT_AFTER = 10_000;
+/** Failures that the same question would meet again. */
+const NEEDS_OTHER_WORDS = new Set(["prompt_too_long", "filtered"]);
 
 let markdown = null;
 /** Rendering comes when an answer has need of it: a page that is only read does without. */
@@ -287,20 +289,32 @@ export class Transcript {
     if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, t("stopped"))));
     if (state !== "failed" && state !== "interrupted") return null;
     const fault = faultOf(error);
+    const action = this.thread.running() ? null
+      : NEEDS_OTHER_WORDS.has(error?.code ?? "") ? main("edit-question", t("edit_question"), "edit")
+      : this.#continuable(item) ? main("continue", t("continue"), "continue")
+      : main("retry", t("retry"), "retry");
     return h("div", { class: `state ${state}` }, icon(state === "interrupted" ? "cut" : "alert"),
       h("div", {}, h("p", {}, fault.sentence), h("p", {}, `${fault.kept} ${fault.next}`.trim()),
-        !this.thread.running() && (error?.retryable === false && state === "failed" ? main("edit-question", t("edit_question"), "edit") : main("retry", t("retry"), "retry")),
+        action,
         error?.id && h("p", { class: "ref" }, t("error_id"), " ", h("code", {}, error.id))));
   }
 
+  /** An answer that was cut may go on, as long as nothing came after it. */
+  #continuable(item) {
+    const { state, stop_reason: reason } = item.stkweb ?? {};
+    const cut = state !== "completed" || reason === "length";
+    return cut && Boolean(textOf(item)) && this.#last()?.id === item.id;
+  }
+
   #foot(item) {
-    const extra = item.stkweb ?? {};
+    const { state, usage } = item.stkweb ?? {};
     const idle = !this.thread.running();
-    const cut = extra.state !== "completed" || ["length", "max_tokens"].includes(extra.stop_reason ?? "");
+    const failed = state === "failed" || state === "interrupted";
+    const onward = this.#continuable(item);
     const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
-      idle && (extra.state === "completed" || extra.state === "stopped") && button("retry", t("retry"), "retry"),
-      idle && cut && textOf(item) && this.#last()?.id === item.id && button("continue", t("continue"), "continue"));
-    return h("div", { class: "foot" }, tokens(extra.usage), acts);
+      idle && (!failed || onward) && button("retry", t("retry"), "retry"),
+      idle && !failed && onward && button("continue", t("continue"), "continue"));
+    return h("div", { class: "foot" }, tokens(usage), acts);
   }
 }
 
