@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -52,9 +53,9 @@ import pytest
 from chat.agents.values import AgentConfig
 
 AGENT_ID = "01K6101856EC0MKJ8KN4S2B9CM"
-CLIENT_ID = "test-client"
 CLIENT_SECRET = "test-secret-b7f1"
 API_KEY = "test-key-90ac"
+_numbers = itertools.count(1)
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 302: "Found", 401: "Unauthorized"}
 
 
@@ -344,6 +345,8 @@ class AgentServer:
         self.token_delay = 0.0
         self.agents: set[str] = {AGENT_ID}
         self.choose: Callable[[Recorded], tuple[Step, ...] | None] | None = None
+        # Its own for each server: a process keeps tokens by credential, and ports come again.
+        self.client_id = f"test-client-{next(_numbers)}"
         self.port = 0
         self._tls = tls
         self._scripts: deque[tuple[Step, ...]] = deque()
@@ -395,7 +398,7 @@ class AgentServer:
             values |= {
                 "base_url": self.url,
                 "agent_id": AGENT_ID,
-                "client_id": CLIENT_ID,
+                "client_id": self.client_id,
                 "client_secret": CLIENT_SECRET,
                 "token_url": f"{self.url}/oidc/oauth/token",
             }
@@ -487,6 +490,8 @@ class AgentServer:
                 connection.closed_by = "client"
         except (ClientGone, ConnectionError, asyncio.IncompleteReadError):
             connection.closed_by = connection.closed_by or "client"
+        except asyncio.CancelledError:
+            connection.closed_by = "server"  # stopping
         except (AssertionError, LookupError, TypeError, ValueError) as error:
             self.errors.append(error)
         finally:
@@ -566,7 +571,7 @@ class AgentServer:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         expected = {
             "grant_type": "client_credentials",
-            "client_id": CLIENT_ID,
+            "client_id": self.client_id,
             "client_secret": CLIENT_SECRET,
         }
         if form != expected:

@@ -143,6 +143,6 @@ def reason(error: BaseException) -> str:
 
 def network_error(error: BaseException) -> AgentError:
     """The error for an exception of `NETWORK_ERRORS` after the connection had come about."""
-    if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError):
+    if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError | RuntimeError):
         return AgentError("protocol", detail=reason(error))
     return AgentError("connection_lost", detail=reason(error))

@@ -209,6 +209,7 @@ class _Body:
         self._reader = reader
         self._idle = idle
         self._total_at = total_at
+        self._error: AgentError | None = None
         self._due, self._code = first_at, "no_answer" if first_at < total_at else "too_long"
 
     async def read(self) -> bytes:
@@ -217,11 +218,7 @@ class _Body:
         Raises AgentError, unless the answer had ended properly: then it is the end all the same.
         """
         try:
-            async with _until(self._due, self._code):
-                try:
-                    chunk = await self._response.content.readany()
-                except NETWORK_ERRORS as error:
-                    raise network_error(error) from error
+            chunk = await self._read()
         except AgentError as error:
             if self._reader.stopped:
                 return b""
@@ -231,6 +228,21 @@ class _Body:
         if self._due >= self._total_at:
             self._due, self._code = self._total_at, "too_long"
         return chunk
+
+    async def _read(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        async with _until(self._due, self._code):
+            try:
+                return await self._response.content.readany()
+            except (*NETWORK_ERRORS, RuntimeError) as error:
+                # RuntimeError: aiohttp met broken framing and hung up without telling the reader.
+                self._error = network_error(error)
+                # aiohttp reports the cut before it gives what had arrived in front of it.
+                rest: bytes = self._response.content._read_nowait(-1)
+                if rest:
+                    return rest
+                raise self._error from error
 
     def ends_soon(self) -> None:
         """Says that only little can still come."""

@@ -11,7 +11,6 @@ import requests
 from tests.agent_server import (
     AGENT_ID,
     API_KEY,
-    CLIENT_ID,
     CLIENT_SECRET,
     AgentServer,
     cut,
@@ -27,7 +26,7 @@ from tests.agent_server import (
 
 
 def token_of(server: AgentServer) -> str:
-    form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    form = {"grant_type": "client_credentials", "client_id": server.client_id, "client_secret": CLIENT_SECRET}
     answer = requests.post(f"{server.url}/oidc/oauth/token", data=form, timeout=5)
     token: str = answer.json()["access_token"]
     return token
@@ -99,7 +98,7 @@ def test_it_breaks_connections(agent_server: AgentServer, step: object) -> None:
     agent_server.answer(raw(b"abc"), step)  # type: ignore[arg-type]
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         chat(agent_server)
-    assert agent_server.chats[0].connection.closed_by == "server"
+    agent_server.wait(lambda: agent_server.chats[0].connection.closed_by == "server")
 
 
 def test_it_writes_exact_pieces_and_keeps_its_pauses(agent_server: AgentServer) -> None:
