@@ -1,7 +1,8 @@
 """The texts that the page's modules show, in the language of the request.
 
 Keys are the modules' own; `{names}` are filled in by the browser. A key with a `count` comes twice, as
-`_one` and `_other`. What it must not do: hold a text that only a template shows, or an error's (chat/faults.py).
+`_one` and `_other`. What it must not do: hold a text that only a template shows, or that of an error
+(chat/faults.py).
 """
 
 from __future__ import annotations

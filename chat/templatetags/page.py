@@ -100,5 +100,5 @@ def import_map() -> SafeString:
 
 @register.simple_tag
 def module_urls() -> list[str]:
-    """Addresses of the modules that every chat page needs, to be fetched at once instead of one after another."""
+    """Addresses of the modules every chat page needs, fetched at once instead of one after another."""
     return [static(IMPORTS[name]) for name in FIRST_MODULES if name in IMPORTS]

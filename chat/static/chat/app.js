@@ -345,5 +345,5 @@ function editLast() {
 
 controls({ composer, running: () => Boolean(thread.running()), stop, begin: () => open(null), editLast, chosen: placeholder, failed });
 if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
-scroller.jump();
+if (page.id) scroller.jump();
 socket.connect();

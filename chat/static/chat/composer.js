@@ -5,7 +5,7 @@
  * so it may go out again safely; what cannot go out is shown as unsent and can be taken back.
  */
 import { newKey, request } from "stkweb/net";
-import { $, MAC, alarm, boot, number, say, t } from "stkweb/ui";
+import { $, MAC, alarm, boot, h, number, say, t } from "stkweb/ui";
 import { loadMarkdown } from "stkweb/transcript";
 
 /** Milliseconds of rest before a draft is saved. */
@@ -95,6 +95,8 @@ export class Composer {
   hints() {
     const mod = MAC ? "⌘" : "Ctrl";
     $("keys").textContent = t(this.sendKey === "enter" ? "keys_enter" : "keys_mod", { mod });
+    const keys = this.sendKey === "enter" ? ["Enter"] : [mod, "Enter"];
+    document.querySelector("[data-send-key]")?.replaceChildren(...keys.map((key) => h("kbd", { class: "key" }, key)));
   }
 
   /** Write a question anew: it takes its old place in the conversation. @param {string} text @param {string} parent the message it follows */

@@ -4,7 +4,7 @@
  * the keyboard of a phone. What a key does to a conversation is the page's to say.
  */
 import { request } from "stkweb/net";
-import { $, boot, choice } from "stkweb/ui";
+import { $, MAC, boot, choice } from "stkweb/ui";
 
 /**
  * @param {{composer: import("stkweb/composer").Composer, running: () => boolean, stop: () => void, begin: () => void,
@@ -13,6 +13,7 @@ import { $, boot, choice } from "stkweb/ui";
 export function controls(page) {
   settings(page);
   shortcuts(page);
+  if (MAC) for (const key of document.querySelectorAll("kbd")) key.textContent = key.textContent?.replace("Ctrl", "⌘") ?? "";
   $("keys-on").checked = choice.get("keys", "1") === "1";
   $("speak-on").checked = choice.get("speak", "") === "1";
   $("send-key").value = boot.send_key ?? "enter";
