@@ -15,6 +15,7 @@ urlpatterns = [
     path("session/", pages.session, name="session"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.numbers, name="metrics"),
     # Signed-in people, for what is theirs.
     path("accounts/password_change/", auth_views.PasswordChangeView.as_view(), name="password_change"),
     path(

@@ -39,6 +39,22 @@ TRUST_PROXY = env_bool("STKWEB_TRUST_PROXY", False)
 PROCESSES = env_int("STKWEB_PROCESSES", 1, minimum=1)
 #: Threads of one process that wait for the database and render pages.
 THREADS = env_int("STKWEB_THREADS", 8, minimum=1)
+#: Hosts of agents that may be reached without TLS, beside this machine itself.
+PLAIN_HTTP_HOSTS = env_list("STKWEB_PLAIN_HTTP_HOSTS")
+#: Opens /metrics to whoever sends it as a Bearer token; without it there is no such page.
+METRICS_TOKEN = env("STKWEB_METRICS_TOKEN")
+#: Describe one agent, which the first start makes; the names are those of StackSpot's own SDK.
+FIRST_AGENT = {
+    name: env(name)
+    for name in (
+        "STACKSPOT_REALM",
+        "STACKSPOT_CLIENT_ID",
+        "STACKSPOT_CLIENT_SECRET",
+        "STACKSPOT_AGENT_ID",
+        "STKAI_AGENT_BASE_URL",
+        "STKAI_AUTH_TOKEN_URL",
+    )
+}
 #: Log level of our own loggers.
 LOG_LEVEL = env("STKWEB_LOG_LEVEL", "INFO").upper()
 

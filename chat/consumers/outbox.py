@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 
+from chat import metrics
 from chat.protocol.frames import TOO_SLOW
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -41,6 +42,7 @@ class Outbox:
         self._frames.append(frame)
         self._size += len(frame)
         if self._size > settings.LIMIT_UNSENT_BYTES or self._stuck():
+            metrics.SLOW_SOCKETS.inc()
             self.shut()
             self._close(TOO_SLOW)
             return

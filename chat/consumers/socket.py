@@ -12,10 +12,11 @@ import time
 from http.cookies import SimpleCookie
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from chat import actions, threads
+from chat import actions, metrics, threads
 from chat.consumers import guard
 from chat.consumers.outbox import Outbox
 from chat.consumers.session import Person, person_of
@@ -53,6 +54,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     # -- coming and going ------------------------------------------------------------------------
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Channels would cross to a thread for every frame, to close connections nobody opened here.
+        await getattr(self, get_handler_name(message))(message)
+
     async def connect(self) -> None:
         self.person = await threads.run(person_of, _cookies(self.scope))
         if self.person is None:
@@ -64,11 +69,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._hub = runtime.current().hub
         await self._hub.watch(feed_topic(self.person.user.pk), self)
         guard.guard(self)
+        metrics.SOCKETS.inc()
 
     async def disconnect(self, code: int) -> None:
         guard.release(self)
         if self.person is None:
             return
+        metrics.SOCKETS.dec()
         self.outbox.shut()
         self._hub.unwatch(feed_topic(self.person.user.pk), self)
         for thread_id in tuple(self._watching):
@@ -167,23 +174,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if len(self._watching) >= MAX_WATCHED:
             await self.close(ABUSE)
             return
-        conversation = await threads.run(self._find, thread_id)
-        if conversation is None:
-            self.outbox.put(frames.error("not_found", thread_id))
-            return
-        watching = Watching(
-            conversation.pk, thread_id, self.outbox.put, lambda: self._spawn(self._after_gap(watching))
-        )
+        # Joining needs no leave: nothing is let through before the rows were read as this person.
+        watching = Watching(thread_id, self.outbox.put, lambda: self._spawn(self._after_gap(watching)))
         self._watching[thread_id] = watching
         await self._hub.watch(thread_topic(thread_id), watching)
         await self._show(watching, frame.after)
-
-    def _find(self, thread_id: str) -> Conversation | None:
-        assert self.person is not None
-        conversation = Conversation.objects.visible_to(self.person.user).filter(public_id=thread_id).first()
-        if conversation is not None:
-            actions.mark_read(self.person.user, conversation)
-        return conversation
 
     async def _show(self, watching: Watching, after: int | None) -> None:
         reading = await threads.run(self._read, watching.thread_id, after)
@@ -197,8 +192,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def _read(self, thread_id: str, after: int | None) -> Reading | None:
         assert self.person is not None
-        conversation = Conversation.objects.visible_to(self.person.user).filter(public_id=thread_id).first()
-        return read(conversation, after) if conversation else None
+        user = self.person.user
+        conversation = Conversation.objects.visible_to(user).filter(public_id=thread_id).first()
+        if conversation is None:
+            return None
+        actions.mark_read(user, conversation)
+        return read(conversation, after)
 
     async def _after_gap(self, watching: Watching) -> None:
         if watching.conversation_pk not in runtime.current().turns:

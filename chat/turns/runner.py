@@ -14,6 +14,7 @@ from typing import Protocol
 
 from django.db import DatabaseError
 
+from chat import metrics
 from chat.agents import AgentClient, AgentError, Done
 from chat.models import State, new_id
 from chat.protocol import events, frames
@@ -125,6 +126,7 @@ class Runner:
             turn.answer.sources = []
             written = await self._store.end(turn, write)
         if written:
+            metrics.TURNS.labels(str(ending.state), ending.error_code).inc()
             self._announce(turn, ending, unread)
 
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:

@@ -16,7 +16,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from chat import agents, limits, threads
+from chat import agents, limits, metrics, threads
 from chat.models import Message, new_id
 from chat.protocol import frames
 from chat.turns.hub import Hub, feed_topic, thread_topic
@@ -95,6 +95,7 @@ class Runtime:
             self.hub.publish(topic, seq, frame)
         turn = Turn(spec, self.hub)
         self.turns[spec.conversation_pk] = turn
+        metrics.TURNS_RUNNING.inc()
         # A context of its own: the request's would keep its thread and its connection alive.
         turn.task = asyncio.create_task(self.runner.run(turn), context=contextvars.Context())
         turn.task.add_done_callback(lambda _: self._ended(turn))
@@ -102,6 +103,7 @@ class Runtime:
             turn.cancel()
 
     def _ended(self, turn: Turn) -> None:
+        metrics.TURNS_RUNNING.dec()
         if self.turns.get(turn.spec.conversation_pk) is turn:
             del self.turns[turn.spec.conversation_pk]
 
@@ -159,6 +161,7 @@ class Runtime:
 
     def _announce_reaped(self, reaped: list[Reaped]) -> None:
         """Watchers see a number far above theirs, and read the rows again."""
+        metrics.TURNS_REAPED.inc(len(reaped))
         for one in reaped:
             topic = thread_topic(one.thread_id)
             event = {"type": "notice", "level": "warning", "message": "interrupted_restart"}

@@ -24,6 +24,7 @@ from django.db import (
     connection,
 )
 
+from chat import metrics
 from chat.models import Message
 from chat.threads import write_transaction
 from chat.turns.turn import Turn
@@ -127,8 +128,10 @@ class Store:
             return True
         loop = asyncio.get_running_loop()
         try:
-            lost, results = await loop.run_in_executor(self._thread, self._write, saves, ends)
+            with metrics.SAVE_SECONDS.time():
+                lost, results = await loop.run_in_executor(self._thread, self._write, saves, ends)
         except (DatabaseError, InterfaceError) as exc:
+            metrics.SAVE_FAILURES.inc()
             log.warning("the database does not take %d saves: %s", len(saves) + len(ends), type(exc).__name__)
             for save in saves:
                 self._dirty.setdefault(save.turn.answer.pk, save.turn)

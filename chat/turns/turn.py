@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from chat import metrics
 from chat.agents import AgentConfig, AgentEvent, AgentRequest, Done, ReasoningDelta, SourcesFound, TextDelta
 from chat.models import Message, State
 from chat.protocol import events, frames
@@ -84,6 +85,7 @@ class Turn:
         """Everything that one network read brought; at most one frame of text comes of it."""
         for event in batch:
             if isinstance(event, TextDelta):
+                metrics.DELTAS.inc()
                 self._waiting.append(event.text)
             elif isinstance(event, ReasoningDelta):
                 self._thoughts.append(storable.text(event.text))
@@ -129,8 +131,10 @@ class Turn:
     def _show_text(self) -> None:
         if not self._parts:
             self.first_delta_ms = self._elapsed_ms()
+            metrics.FIRST_DELTA_SECONDS.observe(self.first_delta_ms / 1000)
             self.answer.state = State.STREAMING
             self._end_reasoning()
+        metrics.FRAMES_JOINED.inc(len(self._waiting) - 1)
         delta = storable.text("".join(self._waiting))
         self._waiting.clear()
         self._parts.append(delta)

@@ -7,6 +7,8 @@ uvicorn (uvloop, httptools, sans-I/O WebSockets) needed 40 % less CPU a delta th
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+
+from chat.management import environment
 
 #: Seconds between two pings to a browser, and until an unanswered one closes the socket.
 PING, PING_TIMEOUT = 20.0, 20.0
@@ -30,7 +34,10 @@ class Command(BaseCommand):
         if not port.isdigit():
             raise CommandError(f"STKWEB_LISTEN={settings.LISTEN!r} is not HOST:PORT")
         self._ready_to_serve()
+        environment.make_agent(self.stdout.write)
+        connection.close()
         lock = self._only_server()
+        self._share_metrics()
         self.stdout.write(f"\n  stkweb is at {settings.ORIGINS[0]}  (Ctrl-C stops it)\n\n")
         self.stdout.flush()
         try:
@@ -71,6 +78,16 @@ class Command(BaseCommand):
             raise CommandError("The database is behind this version. Run `manage.py setup` first.")
         if settings.PROCESSES > 1 and (not settings.REDIS_URL or connection.vendor == "sqlite"):
             raise CommandError("STKWEB_PROCESSES above 1 needs DATABASE_URL (PostgreSQL) and REDIS_URL.")
+
+    def _share_metrics(self) -> None:
+        """Several processes leave their counts for each other in a folder, empty at the start."""
+        if settings.PROCESSES > 1:
+            folder = Path(settings.DATA_DIR) / "metrics" / str(os.getpid())
+            for left_behind in folder.parent.glob("*"):
+                if not Path(f"/proc/{left_behind.name}").exists():
+                    shutil.rmtree(left_behind, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
     def _only_server(self) -> IO[str] | None:
         """Without Redis one process serves a data folder: a second would end the first one's turns."""

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from chat.management import environment
 from chat.models import Agent
 
 DEMO_EXAMPLES = [
@@ -42,6 +43,7 @@ class Command(BaseCommand):
                 cursor.execute("PRAGMA journal_mode=WAL")
         call_command("collectstatic", interactive=False, verbosity=0)
         self._demo_agent()
+        environment.make_agent(self.stdout.write)
         self._administrator()
 
     def _folders(self) -> None:

@@ -1,0 +1,210 @@
+"""`manage.py agent`: agents from the command line. A secret is read from a file, never an argument."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from chat import limits
+from chat.actions import Refused
+from chat.actions import agents as verbs
+from chat.actions.asking import config_of
+from chat.agents.probe import probe
+from chat.models import Agent
+
+EXAMPLE = (
+    "manage.py agent add Architect --kind stackspot --realm REALM --agent-id ID"
+    " --client-id ID --client-secret-file FILE"
+)
+
+
+class Command(BaseCommand):
+    help = "Add, list, test, disable and enable agents; replace a secret; encrypt all secrets anew."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        # No abbreviations: --client-secret must not be taken for --client-secret-file.
+        self._add_arguments(commands.add_parser("add", help=f"for example: {EXAMPLE}", allow_abbrev=False))
+        commands.add_parser("list", help="every agent, and whether it can be asked")
+        for name, does in (
+            ("test", "ask one question and say, step by step, what works"),
+            ("disable", "take it out of people's choice; answers that run go on"),
+            ("enable", "put it back"),
+        ):
+            commands.add_parser(name, help=does).add_argument("name", metavar="NAME")
+        secret = commands.add_parser("secret", help="replace the client secret", allow_abbrev=False)
+        secret.add_argument("name", metavar="NAME")
+        _secret_argument(secret)
+        commands.add_parser("reseal", help="encrypt every secret with the newest of the encryption keys")
+
+    def _add_arguments(self, add: ArgumentParser) -> None:
+        add.add_argument("name", metavar="NAME", help="as people will see it")
+        add.add_argument("--kind", choices=Agent.Kind.values, default=Agent.Kind.STACKSPOT)
+        add.add_argument("--agent-id", default="", metavar="ID", help="as the agent's page shows it")
+        add.add_argument("--base-url", default="", metavar="URL", help="default: StackSpot's own")
+        token = add.add_mutually_exclusive_group()
+        token.add_argument("--token-url", default="", metavar="URL")
+        token.add_argument("--realm", default="", help="the account's realm; makes StackSpot's token URL")
+        add.add_argument("--client-id", default="", metavar="ID")
+        _secret_argument(add)
+        add.add_argument("--description", default="", help="one line, shown beside the name")
+        add.add_argument(
+            "--example",
+            action="append",
+            default=[],
+            metavar="TEXT",
+            help="a question to begin with; up to three",
+        )
+        add.add_argument("--ca-bundle", default="", metavar="FILE", help="certificates to trust, PEM")
+        add.add_argument("--proxy", default="", metavar="URL")
+
+    def handle(self, *args: Any, command: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{command}")(options)
+        except ValidationError as exc:
+            raise CommandError(_sentences(exc)) from None
+
+    # -- the commands ------------------------------------------------------------------------------
+
+    def _add(self, options: dict[str, Any]) -> None:
+        stackspot = options["kind"] == Agent.Kind.STACKSPOT
+        realm = options["realm"]
+        if stackspot and not (realm or options["token_url"]):
+            raise CommandError("Say where tokens come from: --realm REALM, or --token-url URL.")
+        agent = verbs.add_agent(
+            name=options["name"],
+            kind=options["kind"],
+            secret=_read_secret(options["client_secret_file"]) if stackspot else "",
+            base_url=options["base_url"],
+            token_url=verbs.token_url_of(realm) if realm else options["token_url"],
+            agent_id=options["agent_id"],
+            client_id=options["client_id"],
+            description=options["description"],
+            examples=options["example"][:3],
+            ca_bundle=options["ca_bundle"],
+            proxy=options["proxy"],
+        )
+        self.stdout.write(f"{agent.name} was added. Try it: manage.py agent test {_quoted(agent.name)}")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        lines = [("NAME", "KIND", "STATE", "SECRET", "AGENT ID", "BASE URL")]
+        lines += [
+            (
+                agent.name,
+                agent.kind,
+                "enabled" if agent.enabled else "disabled",
+                "-" if agent.kind == Agent.Kind.DEMO else verbs.secret_state(agent),
+                agent.agent_id or "-",
+                agent.base_url or "-",
+            )
+            for agent in Agent.objects.all()
+        ]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            self.stdout.write("  ".join(cells).rstrip())
+
+    def _test(self, options: dict[str, Any]) -> None:
+        agent = _named(options["name"])
+        try:
+            config = config_of(agent)
+        except Refused:
+            raise CommandError(
+                f"The secret of {agent.name} cannot be opened with the encryption key at hand."
+                f" Give it once more: manage.py agent secret {_quoted(agent.name)} --client-secret-file FILE"
+            ) from None
+        if not asyncio.run(self._probe(config)):
+            raise CommandError(f"{agent.name} cannot be asked. See the advice above.")
+        state = "" if agent.enabled else " It is disabled: manage.py agent enable " + _quoted(agent.name)
+        self.stdout.write(f"{agent.name} answers.{state}")
+
+    async def _probe(self, config: Any) -> bool:
+        works = True
+        async for step in probe(config, limits.of_agents()):
+            mark = {True: "ok", False: "FAILED", None: "-"}[step.ok]
+            self.stdout.write(f"  {step.name:<11} {mark:<7} {step.ms:>6} ms  {step.detail}".rstrip())
+            if step.advice:
+                self.stdout.write(f"  {'':<11} -> {step.advice}")
+            works = works and step.ok is not False
+        return works
+
+    def _disable(self, options: dict[str, Any]) -> None:
+        agent = _named(options["name"])
+        verbs.set_enabled(agent, False)
+        self.stdout.write(f"{agent.name} is disabled: nobody can choose it. Conversations with it stay.")
+
+    def _enable(self, options: dict[str, Any]) -> None:
+        agent = _named(options["name"])
+        verbs.set_enabled(agent, True)
+        self.stdout.write(f"{agent.name} is enabled.")
+
+    def _secret(self, options: dict[str, Any]) -> None:
+        agent = _named(options["name"])
+        verbs.replace_secret(agent, _read_secret(options["client_secret_file"]))
+        self.stdout.write(f"The secret of {agent.name} was replaced; the next question uses it.")
+
+    def _reseal(self, options: dict[str, Any]) -> None:
+        done, unreadable = verbs.reseal_all()
+        self.stdout.write(f"{len(done)} secrets are encrypted with the newest key.")
+        if unreadable:
+            raise CommandError(
+                f"No key at hand opens the secret of: {', '.join(unreadable)}."
+                " Put the former key back behind the new one in STKWEB_ENCRYPTION_KEYS, or give these"
+                " secrets once more with `manage.py agent secret`. Do not drop the old key yet."
+            )
+
+
+def _secret_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--client-secret-file",
+        metavar="FILE",
+        default=None,
+        help="file whose content is the client secret; - reads standard input, or asks at a terminal",
+    )
+
+
+def _read_secret(path: str | None) -> str:
+    """The secret in a file, from standard input, or typed without being shown."""
+    if path is None:
+        raise CommandError(
+            "Say where the client secret is: --client-secret-file FILE, or - to type or pipe it."
+            " It is not taken as an argument, because every user of this machine could read it there."
+        )
+    if path == "-":
+        return getpass.getpass("Client secret: ") if sys.stdin.isatty() else sys.stdin.read(10_000).strip()
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(10_000).strip()
+    except OSError as exc:
+        raise CommandError(f"{path} cannot be read: {exc.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is not text, so it is not a client secret.") from None
+
+
+def _named(name: str) -> Agent:
+    agent = Agent.objects.filter(name=name).first()
+    if agent is None:
+        known = ", ".join(_quoted(n) for n in Agent.objects.values_list("name", flat=True)) or "none"
+        raise CommandError(f"There is no agent {_quoted(name)}. There are: {known}.")
+    return agent
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+def _sentences(exc: ValidationError) -> str:
+    """Each field under the name of its option."""
+    options = {"name": "NAME", "secret": "--client-secret-file", "__all__": ""}
+    lines = []
+    for field, messages in exc.message_dict.items():
+        option = options.get(field, "--" + field.replace("_", "-"))
+        lines += [f"{option}: {message}".removeprefix(": ") for message in messages]
+    return "\n".join(lines)

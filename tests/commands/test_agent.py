@@ -1,0 +1,201 @@
+"""`manage.py agent`: what an administrator types, and what comes back."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+
+from chat.models import Agent
+from tests.agent_server import AGENT_ID, CLIENT_SECRET, AgentServer, refuse
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "planted-secret-5ab1"
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> str:
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\n")
+    return str(path)
+
+
+def agent(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("agent", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def add(secret_file: str, name: str = "Architect", **changes: str) -> str:
+    options = {
+        "realm": "acme",
+        "agent-id": AGENT_ID,
+        "client-id": "client-1",
+        "client-secret-file": secret_file,
+        **{key.replace("_", "-"): value for key, value in changes.items()},
+    }
+    return agent("add", name, *(f"--{key}={value}" for key, value in options.items() if value))
+
+
+def test_it_adds_an_agent_whose_secret_is_sealed(secret_file: str) -> None:
+    said = add(secret_file)
+    row = Agent.objects.get()
+    assert row.base_url == "https://genai-inference-app.stackspot.com"
+    assert row.token_url == "https://idm.stackspot.com/acme/oidc/oauth/token"
+    assert row.enabled
+    assert row.secret() == SECRET
+    assert SECRET not in row.sealed_secret + said
+    assert "agent test Architect" in said
+
+
+def test_it_reads_the_secret_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
+    add("-")
+    assert Agent.objects.get().secret() == SECRET
+
+
+def test_it_has_no_option_that_takes_a_secret() -> None:
+    with pytest.raises(CommandError, match="unrecognized arguments"):
+        agent("add", "x", "--client-secret=abc", "--realm=acme")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"client_secret_file": ""}, "--client-secret-file FILE"),
+        ({"client_secret_file": "/no/such/file"}, "cannot be read: No such file"),
+        ({"realm": ""}, "--realm REALM"),
+        ({"realm": "a/b"}, "--realm: A realm is one word"),
+        ({"agent_id": "a/../b"}, "--agent-id: An agent id is"),
+        ({"agent_id": "x?y"}, "--agent-id: An agent id is"),
+        ({"agent_id": ""}, "--agent-id: An agent id is"),
+        ({"client_id": ""}, "--client-id: Give the client id"),
+        ({"base_url": "http://agents.example"}, "STKWEB_PLAIN_HTTP_HOSTS=agents.example"),
+        ({"base_url": "https://user:pw@agents.example"}, "--base-url: The address must hold neither"),
+        ({"base_url": "https://agents.example/?x=1"}, "--base-url: The address must hold neither"),
+        ({"base_url": "file:///etc/passwd"}, "--base-url: An address begins with https://"),
+        ({"base_url": "https://a b"}, "--base-url: The address holds a character"),
+        ({"base_url": "https://agents.example:99999"}, "--base-url: This is not an address"),
+        ({"ca_bundle": "/no/such/file"}, "--ca-bundle: There is no such file"),
+        ({"proxy": "socks5://x"}, "--proxy: Give the proxy as"),
+    ],
+)
+def test_it_refuses_and_says_what_to_type(secret_file: str, changes: dict[str, str], said: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        add(secret_file, **changes)
+    assert said in str(refused.value)
+    assert not Agent.objects.exists()
+
+
+def test_it_refuses_an_empty_secret(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(CommandError, match="must not be empty"):
+        add(str(tmp_path / "empty"))
+
+
+def test_it_refuses_a_name_that_is_taken(secret_file: str) -> None:
+    add(secret_file)
+    with pytest.raises(CommandError, match="NAME: Agent with this Name already exists"):
+        add(secret_file)
+
+
+def test_it_allows_plain_http_to_this_machine_and_to_named_hosts(secret_file: str, settings: Any) -> None:
+    add(secret_file, "One", base_url="http://127.0.0.1:9000")
+    add(secret_file, "Two", base_url="http://localhost:9000")
+    settings.PLAIN_HTTP_HOSTS = ["models.lan"]
+    add(secret_file, "Three", base_url="http://models.lan")
+    assert Agent.objects.count() == 3
+
+
+def test_it_lists_agents_and_the_state_of_their_secrets(secret_file: str, demo_agent: Any) -> None:
+    add(secret_file, "One")
+    add(secret_file, "Two")
+    Agent.objects.filter(name="Two").update(sealed_secret=Agent.objects.get(name="One").sealed_secret)
+    said = agent("list")
+    lines = {line.split()[0]: line.split() for line in said.splitlines()}
+    assert lines["One"][2:4] == ["enabled", "set"]
+    assert lines["Two"][2:4] == ["enabled", "unreadable"], "a ciphertext of another row does not open"
+    assert lines["Demo"][1:4] == ["demo", "enabled", "-"]
+    assert SECRET not in said
+
+
+def test_it_disables_and_enables(demo_agent: Any) -> None:
+    agent("disable", "Demo")
+    assert not Agent.objects.usable().exists()
+    agent("enable", "Demo")
+    assert Agent.objects.usable().exists()
+
+
+def test_it_names_the_agents_there_are(demo_agent: Any) -> None:
+    with pytest.raises(CommandError, match='no agent "My Agent". There are: Demo'):
+        agent("disable", "My Agent")
+
+
+def test_it_replaces_a_secret(secret_file: str, tmp_path: Path) -> None:
+    add(secret_file)
+    (tmp_path / "new").write_text("another-secret")
+    agent("secret", "Architect", f"--client-secret-file={tmp_path / 'new'}")
+    assert Agent.objects.get().secret() == "another-secret"
+
+
+def test_it_reseals_all_secrets_for_a_new_key(secret_file: str, settings: Any) -> None:
+    """S24: rotation keeps the agents working, and the old key may go."""
+    add(secret_file)
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    assert "1 secrets" in agent("reseal")
+    settings.ENCRYPTION_KEYS = [new]
+    assert Agent.objects.get().secret() == SECRET
+
+
+def test_it_says_which_secret_no_key_opens(secret_file: str, settings: Any) -> None:
+    add(secret_file)
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(CommandError, match="opens the secret of: Architect"):
+        agent("reseal")
+    assert agent("list").count("unreadable") == 1
+
+
+@pytest.fixture
+def real_agent(tmp_path: Path, agent_server: AgentServer) -> AgentServer:
+    """An agent named Architect that is at `agent_server`."""
+    (tmp_path / "real-secret").write_text(CLIENT_SECRET)
+    at = agent_server.config()
+    add(
+        str(tmp_path / "real-secret"),
+        realm="",
+        token_url=at.token_url,
+        base_url=at.base_url,
+        client_id=at.client_id,
+    )
+    return agent_server
+
+
+def test_it_tests_an_agent_step_by_step(real_agent: AgentServer) -> None:
+    said = agent("test", "Architect")
+    for step in ("name", "TLS", "token", "agent", "first byte", "last byte", "usage"):
+        assert step in said
+    assert "Architect answers." in said
+    assert CLIENT_SECRET not in said
+
+
+def test_it_fails_with_advice(real_agent: AgentServer, capsys: pytest.CaptureFixture[str]) -> None:
+    real_agent.answer(refuse(404))
+    with pytest.raises(CommandError, match="cannot be asked"):
+        call_command("agent", "test", "Architect")
+    said = capsys.readouterr().out
+    assert "FAILED" in said
+    assert "Check the agent id" in said
+    assert CLIENT_SECRET not in said
+
+
+def test_it_says_that_a_secret_cannot_be_opened(secret_file: str, settings: Any) -> None:
+    add(secret_file)
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(CommandError, match="cannot be opened"):
+        agent("test", "Architect")
