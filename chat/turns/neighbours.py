@@ -68,7 +68,12 @@ class LayerNeighbours:
         await self._guarded(self._layer.group_add(topic, self._channel))
 
     def leave(self, topic: str) -> None:
-        self._spawn(self._guarded(self._layer.group_discard(topic, self._channel)))
+        self._spawn(self._leave(topic))
+
+    async def _leave(self, topic: str) -> None:
+        # Somebody may have come back before this task began; their joining must not be undone.
+        if not self._hub.watched(topic):
+            await self._guarded(self._layer.group_discard(topic, self._channel))
 
     def ask_to_stop(self, worker_id: str, message_pk: int) -> None:
         """Ring the owner of a turn; the row says so as well, should this be lost."""
