@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from .demo import DemoClient
 from .errors import AgentError
 from .http import HttpSession
 from .stackspot import StackSpotClient
@@ -71,4 +72,6 @@ def connect(config: AgentConfig, http: HttpSession, limits: Limits | None = None
     """
     if config.kind == "stackspot":
         return StackSpotClient(config, http, limits or Limits())
+    if config.kind == "demo":
+        return DemoClient(config, limits or Limits())
     raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")
