@@ -104,7 +104,9 @@ def _stored_secret(name: str) -> str:
 
 
 #: Signs sessions. `manage.py setup` makes one; without any, each start signs everybody out.
-SECRET_KEY = env("STKWEB_SECRET_KEY") or _stored_secret("secret_key") or secrets.token_urlsafe(50)
+SECRET_KEY = env("STKWEB_SECRET_KEY") or _stored_secret("secret_key")
+SECRET_KEY_IS_NEW = not SECRET_KEY
+SECRET_KEY = SECRET_KEY or secrets.token_urlsafe(50)
 #: Keys that encrypt agents' secrets at rest, newest first, apart from the one that signs sessions.
 ENCRYPTION_KEYS = env_list("STKWEB_ENCRYPTION_KEYS", _stored_secret("encryption_keys").replace("\n", ","))
 
