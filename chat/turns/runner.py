@@ -50,6 +50,7 @@ class Runner:
         ending = self._cut_off(turn) if turn.cancelled else await self._ask(turn)
         turn.ending = True
         if turn.lost:
+            turn.abandon()
             return
         turn.finish_text()
         await self._end(turn, ending)

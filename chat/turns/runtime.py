@@ -94,6 +94,7 @@ class Runtime:
         for seq, frame in spec.opening:
             self.hub.publish(topic, seq, frame)
         turn = Turn(spec, self.hub)
+        turn.on_shown = lambda: self.store.touch(turn)
         self.turns[spec.conversation_pk] = turn
         metrics.TURNS_RUNNING.inc()
         # A context of its own: the request's would keep its thread and its connection alive.

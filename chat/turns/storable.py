@@ -20,8 +20,16 @@ def json_value(value: Any) -> Any:
     """`value` with its strings made storable; None when it is no JSON or larger than 4,096 characters."""
     try:
         dumped = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return _cleaned(json.loads(dumped)) if len(dumped) <= LARGEST_JSON else None
     except (TypeError, ValueError, RecursionError):
         return None
-    if len(dumped) > LARGEST_JSON:
-        return None
-    return json.loads(text(dumped.replace("\\u0000", "\ufffd")))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list):
+        return [_cleaned(member) for member in value]
+    if isinstance(value, dict):
+        return {text(name): _cleaned(member) for name, member in value.items()}
+    return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -44,7 +44,7 @@ class TurnSpec:
 
 
 class Turn:
-    """A turn that runs in this process."""
+    """A turn that runs in this process. `on_shown` is called when text came out without a batch."""
 
     def __init__(self, spec: TurnSpec, hub: Hub) -> None:
         self.spec = spec
@@ -61,6 +61,7 @@ class Turn:
         self.task: asyncio.Task[None] | None = None
         self.saved_seq = self.seq
         self.unsaved_bytes = 0
+        self.on_shown: Callable[[], None] | None = None
         self._hub = hub
         self._topic = thread_topic(spec.thread_id)
         self._parts: list[str] = []
@@ -127,6 +128,8 @@ class Turn:
     def _on_time(self) -> None:
         self._timer = None
         self._show_or_wait()
+        if self.on_shown is not None:
+            self.on_shown()
 
     def _show_text(self) -> None:
         if not self._parts:
@@ -177,12 +180,16 @@ class Turn:
 
     def finish_text(self) -> None:
         """Show what still waits, without regard to the rate; nothing more will come."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.abandon()
         if self._waiting:
             self._show_text()
         self._end_reasoning()
+
+    def abandon(self) -> None:
+        """Show nothing more by itself: the row is somebody else's now, or the end has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def snapshot(self) -> list[Item]:
         """The running answer's items at `seq`."""
