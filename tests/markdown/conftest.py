@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from chat.importmap import IMPORTS
 
+EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.md"))
+HOSTILE: list[str] = json.loads((Path(__file__).parent / "hostile.json").read_text())
 STATIC = Path(__file__).resolve().parents[2] / "chat/static"
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -48,6 +51,13 @@ window.markdown = markdown;
 <main id="answer"></main></html>"""
 
 
+def until(page: Page, expression: str, seconds: float = 10.0) -> None:
+    """Wait for a condition; Playwright's own waiting evaluates strings in the page, which the policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {expression}"
+
+
 @dataclass
 class Site:
     """The loopback server: where it is and every path it was asked for."""
@@ -56,7 +66,7 @@ class Site:
     requests: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Serve the page at / and chat/static at /static/."""
     imports = json.dumps({"imports": {name: f"/static/{path}" for name, path in IMPORTS.items()}})
@@ -97,13 +107,13 @@ def site() -> Iterator[Site]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_page(site: Site) -> Iterator[Page]:
-    """Return one page for all tests, with the modules loaded as `window.markdown`."""
+    """Return one page for a file of tests, with the modules loaded as `window.markdown`."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page()
         page.goto(site.url)
-        page.wait_for_function("window.markdown !== undefined")
+        until(page, "window.markdown !== undefined")
         yield page
         browser.close()

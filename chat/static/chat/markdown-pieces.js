@@ -47,7 +47,9 @@ export function parseBlocks(source, references, open) {
   if (block?.type === "fence") block.openFence = isOpenFence(source, lineStarts, block);
   const last = tokens.findLast((token) => token.nesting >= 0);
   const inCode = last?.type === "code_block" || (last?.type === "fence" && (last.level > 0 || block.openFence));
-  return { blocks, lineStarts, where: { inCode, inTable: block?.type === "table_open" } };
+  // Until the line under the head has ended it may still get more columns than the head.
+  const inTable = block?.type === "table_open" && lineStarts.length > block.start + 2;
+  return { blocks, lineStarts, where: { inCode, inTable } };
 }
 
 function collect(blocks, token) {
@@ -59,8 +61,9 @@ function collect(blocks, token) {
   const block = blocks.at(-1);
   if (token.type === "list_item_open" && token.level === 1) block.parts.push(token.map[0]);
   else if (token.type === "tr_open" && token.level === 2) block.parts.push(token.map[0]);
-  else if (token.type === "paragraph_open" && token.level === 2 && !token.hidden && block.type.endsWith("list_open")) {
-    block.loose = true;
+  else if (token.type === "paragraph_open" && token.level === 2 && block.type.endsWith("list_open")) {
+    block.loose = !token.hidden;
+    block.tells = true; // whether the list is loose shows only in an item's own paragraphs
   }
 }
 

@@ -205,7 +205,7 @@ function mathBlock(state, start, end, silent) {
   if (closed) content = content.slice(0, -2);
   else content = content.replace(/[$\\]$/, ""); // half a closing mark
   content = strip(content);
-  if (!content) return false;
+  if (!content && (closed || !state.env.open)) return false;
   if (silent) return true;
   state.line = last + 1;
   const token = state.push("math_block", "p", 0);
@@ -226,7 +226,9 @@ function lastLine(state, start, end, rest, closing) {
     const at = text.indexOf(closing);
     if (at >= 0) return strip(text.slice(at + 2)) ? null : line;
   }
-  return state.env.open && limit === end ? end - 1 : null;
+  // Unfinished, and nothing follows that could yet belong elsewhere.
+  const atEnd = limit === end && state.eMarks[end - 1] + 1 >= state.src.length;
+  return state.env.open && atEnd ? end - 1 : null;
 }
 
 function lineOf(state, line) {

@@ -110,6 +110,10 @@ export class StreamRenderer {
     const count = closedBlocks(blocks, done);
     const at = (line) => open.cut + lineStarts[line] - open.prefix.length;
     if (blocks[0]?.loose && open.kind === "list") this.loosen();
+    if (open.kind === "list" && count > 0 && !blocks[0].tells) {
+      this.reopen();
+      return this.settle(done);
+    }
     if (count > 0 || done) {
       const end = count < blocks.length ? at(blocks[count].start) : this.boundary;
       this.finishBlocks(blocks.slice(0, count), end, at);
@@ -133,12 +137,18 @@ export class StreamRenderer {
     if (block.definition || (open.kind === "block" && at(block.start) !== open.start)) return;
     if (block.type === "bullet_list_open" || block.type === "ordered_list_open") {
       const last = block.parts.at(-1);
-      if (block.parts.length > 1) this.finishItems(at(last), block);
+      if (block.parts.length > 1 && block.tells) this.finishItems(at(last), block);
     } else if (block.type === "table_open") {
       if (block.parts.length > 2) this.finishRows(at, block); // the first part is the head
     } else if (block.type === "fence" && block.openFence && open.kind === "block") {
       this.startCode(at(block.start));
     }
+  }
+
+  /** Forget that parts of the open block are finished. */
+  reopen() {
+    Object.assign(this.open, { kind: "block", done: 0, loose: false, headings: this.open.before });
+    this.open.cut = this.open.start;
   }
 
   finishItems(end, block) {
