@@ -87,20 +87,18 @@ def ask(
 
 
 def _known(user: Any, wanted: _Ask) -> Sent | None:
-    receipt = (
-        SendReceipt.objects.filter(user=user, key=wanted.key)
-        .select_related("question__conversation", "answer")
-        .first()
-    )
-    if receipt is None:
+    receipts = SendReceipt.objects.filter(user=user, key=wanted.key)
+    known = list(receipts.values_list("created_at", "fingerprint", "question_id", "answer__public_id"))
+    if not known:
         return None
-    if receipt.created_at < timezone.now() - RECEIPT_LIFE:
-        receipt.delete()
+    created_at, fingerprint, question_pk, answer = known[0]
+    if created_at < timezone.now() - RECEIPT_LIFE:
+        receipts.delete()
         return None
-    if receipt.fingerprint != wanted.fingerprint:
+    if fingerprint != wanted.fingerprint:
         raise Refused("key_reused")
-    thread_id = receipt.question.conversation.public_id
-    return Sent(thread_id, receipt.question.public_id, receipt.answer.public_id, repeated=True)
+    question = Message.objects.select_related("conversation").get(pk=question_pk)
+    return Sent(question.conversation.public_id, question.public_id, answer, repeated=True)
 
 
 def _ask(user: Any, wanted: _Ask) -> Sent:
@@ -231,8 +229,6 @@ def _begin(
     except runtime.NotServing:
         raise Refused("unavailable") from None
     config = config_of(agent)
-    if conversation.messages.running().exists():
-        raise Refused("conversation_busy")
     now = timezone.now()
     created = conversation.leaf_id is None
     # A branch is shown whole: the jump is a gap to every watcher, who then reads the rows again.
@@ -247,9 +243,10 @@ def _begin(
     conversation.branch_seq = seq if branches else conversation.branch_seq
     conversation.agent, conversation.updated_at, conversation.unread = agent, now, False
     conversation.save(update_fields=["leaf", "seq", "branch_seq", "agent", "updated_at", "unread"])
-    siblings = list(
-        conversation.messages.filter(parent=above).order_by("pk").values_list("public_id", flat=True)
-    )
+    siblings = [answer.public_id]
+    if opening is None:
+        beside = conversation.messages.filter(parent=above).order_by("pk")
+        siblings = list(beside.values_list("public_id", flat=True))
     spec = TurnSpec(
         answer=answer, thread_id=conversation.public_id, conversation_pk=conversation.pk,
         user_pk=user.pk, username=user.get_username(), agent=config, request=request,

@@ -70,6 +70,8 @@ def restore(user: Any, *, conversation: str) -> Conversation:
 
 def mark_read(user: Any, conversation: Conversation) -> None:
     """The person has it before the eyes."""
+    if not conversation.unread:
+        return
     changed = (
         Conversation.objects.visible_to(user).filter(pk=conversation.pk, unread=True).update(unread=False)
     )

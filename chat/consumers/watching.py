@@ -18,8 +18,9 @@ from chat.turns import items, runtime
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the rows said."""
+    """What the rows said of the conversation with the key `conversation_pk`."""
 
+    conversation_pk: int
     seq: int
     items: list[Item]
     complete: bool
@@ -34,16 +35,14 @@ def read(conversation: Conversation, after: int | None) -> Reading:
     if after is not None and after > seq:
         # The number is from a process that died before it saved: start over.
         return read(conversation, None)
-    return Reading(seq, items.of_branch(conversation, branch), complete=after is None)
+    return Reading(conversation.pk, seq, items.of_branch(conversation, branch), complete=after is None)
 
 
 class Watching:
     """A watcher of one conversation on one socket."""
 
-    def __init__(
-        self, conversation_pk: int, thread_id: str, put: Callable[[str], None], on_gap: Callable[[], None]
-    ):
-        self.conversation_pk = conversation_pk
+    def __init__(self, thread_id: str, put: Callable[[str], None], on_gap: Callable[[], None]) -> None:
+        self.conversation_pk = 0
         self.thread_id = thread_id
         self.seq = -1
         self._put = put
@@ -68,6 +67,7 @@ class Watching:
 
     def show(self, reading: Reading) -> None:
         """Send the snapshot, the running turn's memory laid over the rows, and go on from there."""
+        self.conversation_pk = reading.conversation_pk
         seq, shown = reading.seq, reading.items
         turn = runtime.current().turns.get(self.conversation_pk)
         if turn is not None and turn.seq >= seq:

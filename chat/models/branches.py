@@ -61,7 +61,8 @@ def read_branch(
     messages = sorted(rows, key=lambda message: path.index(message.pk))
     siblings = _siblings(messages, tree)
     parents = {m.pk: tree[m.parent_id][1] if m.parent_id else None for m in messages}
-    return Branch(messages, siblings, parents, usage_of(m.public_id for m in messages), earlier)
+    ended = [m.public_id for m in messages if m.role == Message.Role.ASSISTANT and not m.is_running]
+    return Branch(messages, siblings, parents, usage_of(ended) if ended else {}, earlier)
 
 
 def _siblings(messages: list[Message], tree: dict[int, tuple[int | None, str]]) -> dict[int, list[str]]:
