@@ -54,12 +54,12 @@ async def _watch() -> None:
 async def _look(sockets: list[ChatConsumer]) -> None:
     people = [socket.person for socket in sockets if socket.person is not None]
     watched = {pk for socket in sockets for pk in socket.watched()}
-    live, seqs = await threads.run(_ask, people, watched)
+    live, positions = await threads.run(_ask, people, watched)
     for socket in sockets:
         if socket.person is None or socket.person.session_key not in live:
             socket.sign_off()
         else:
-            socket.check(seqs)
+            socket.check(watched, positions)
 
 
 def _ask(people: list[Person], watched: set[int]) -> tuple[set[str], dict[int, tuple[int, int]]]:

@@ -90,14 +90,19 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def watched(self) -> list[int]:
         """Keys of the conversations this socket watches."""
-        return [watching.conversation_pk for watching in self._watching.values()]
+        return [w.conversation_pk for w in self._watching.values() if w.conversation_pk]
 
-    def check(self, seqs: dict[int, tuple[int, int]]) -> None:
-        """Leave conversations that are not the person's any more; read again what lags behind."""
+    def check(self, asked: set[int], positions: dict[int, tuple[int, int]]) -> None:
+        """Leave conversations that are not the person's any more; read again what lags behind.
+
+        What was subscribed to since the question was asked, and is not in `asked`, waits for the next.
+        """
         assert self.person is not None
         running = runtime.current().turns
         for thread_id, watching in tuple(self._watching.items()):
-            owner, seq = seqs.get(watching.conversation_pk, (None, 0))
+            if watching.conversation_pk not in asked:
+                continue
+            owner, seq = positions.get(watching.conversation_pk, (None, 0))
             if owner != self.person.user.pk:
                 self._unwatch(thread_id)
                 self.outbox.put(frames.error("not_found", thread_id))
