@@ -108,10 +108,10 @@ class Runtime:
         if self.turns.get(turn.spec.conversation_pk) is turn:
             del self.turns[turn.spec.conversation_pk]
 
-    def stop_turn(self, conversation_pk: int) -> bool:
-        """Stop the turn that runs here; False when none does. On the loop's thread."""
+    def stop_turn(self, conversation_pk: int, message_pk: int) -> bool:
+        """Stop this very answer's turn; False when it does not run here. On the loop's thread."""
         turn = self.turns.get(conversation_pk)
-        if turn is None:
+        if turn is None or turn.answer.pk != message_pk:
             return False
         if not turn.stopping:
             turn.stopping = True
@@ -121,7 +121,7 @@ class Runtime:
     def _stop_by_message(self, message_pk: int) -> None:
         for turn in tuple(self.turns.values()):
             if turn.answer.pk == message_pk:
-                self.stop_turn(turn.spec.conversation_pk)
+                self.stop_turn(turn.spec.conversation_pk, message_pk)
 
     def client_of(self, turn: Turn) -> agents.AgentClient:
         """The agent's client; made once for each state of its row. Raises AgentError."""
@@ -228,7 +228,7 @@ def stop_turn(conversation_pk: int, message_pk: int, owner: str) -> None:
         return
 
     def ring() -> None:
-        if not runtime.stop_turn(conversation_pk) and runtime.neighbours:
+        if not runtime.stop_turn(conversation_pk, message_pk) and runtime.neighbours:
             runtime.neighbours.ask_to_stop(owner, message_pk)
 
     runtime.loop.call_soon_threadsafe(ring)
