@@ -44,6 +44,7 @@ IMPORTS: dict[str, str] = {
     "stkweb/ui": "chat/ui.js",
     "stkweb/markdown": "chat/markdown.js",
     "stkweb/markdown-enhance": "chat/markdown-enhance.js",
+    "stkweb/markdown-growing": "chat/markdown-growing.js",
     "stkweb/markdown-morph": "chat/markdown-morph.js",
     "stkweb/markdown-output": "chat/markdown-output.js",
     "stkweb/markdown-pieces": "chat/markdown-pieces.js",

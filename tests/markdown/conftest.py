@@ -52,7 +52,7 @@ window.markdown = markdown;
 
 
 def until(page: Page, expression: str, seconds: float = 10.0) -> None:
-    """Wait for a condition; Playwright's own waiting evaluates strings in the page, which the policy forbids."""
+    """Wait for a condition; Playwright's own waiting evaluates strings, which the policy forbids."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, f"not within {seconds} s: {expression}"

@@ -107,3 +107,18 @@ export function labelsIn(source) {
   const labels = source.matchAll(/\[((?:[^[\]\\]|\\.){1,999})\]/gs);
   return Array.from(labels, (match) => parser.utils.normalizeReference(match[1]));
 }
+
+/** With newlines for every kind of line's end; half of one is left out until the text is done. */
+export function normalise(text, done) {
+  let whole = text;
+  if (whole.includes("\r")) {
+    if (!done && whole.endsWith("\r")) whole = whole.slice(0, -1); // half of a line's end
+    whole = whole.replace(/\r\n?/g, "\n");
+  }
+  return whole;
+}
+
+/** Whether `after` is `before` and more; unless `exactly`, judged by the end of `before`. */
+export function continues(before, after, exactly) {
+  return exactly ? after.startsWith(before) : after.startsWith(before.slice(-256), Math.max(0, before.length - 256));
+}

@@ -2,9 +2,10 @@
 // parsed anew, from its own start: in a long list from the last item, in a long table from the last row, in an open
 // code block not at all. Must end in exactly the nodes that render() gives for the whole text.
 
+import { GrowingText, OpenCode, openingFence } from "stkweb/markdown-growing";
 import { morph, morphChildren } from "stkweb/markdown-morph";
 import { MAX_UNITS, TooDeep, plain, renderTokens } from "stkweb/markdown-output";
-import { closedBlocks, labelsIn, parseBlocks, parseOpen, parseWhole } from "stkweb/markdown-pieces";
+import { closedBlocks, continues, labelsIn, normalise, parseBlocks, parseOpen, parseWhole } from "stkweb/markdown-pieces";
 import { clean } from "stkweb/markdown-rules";
 import { holdBack } from "stkweb/markdown-repair";
 import { sanitiseToFragment } from "stkweb/markdown-safety";
@@ -77,15 +78,9 @@ export class StreamRenderer {
 
   advancePlain(done) {
     const { text } = this;
-    if (!done && this.plainText) {
-      const end = text.length - (/[\ud800-\udbff]$/.test(text.slice(-1)) ? 1 : 0);
-      this.plainText.appendData(clean(text.slice(this.plainEnd, end)));
-      this.plainEnd = end;
-      return;
-    }
+    if (!done && this.plainText) return this.plainText.append(text, text.length);
     morphChildren(this.element, sanitiseToFragment(plain(clean(text))).childNodes);
-    this.plainText = this.element.firstChild.firstChild;
-    this.plainEnd = text.length;
+    this.plainText = new GrowingText(this.element.firstChild.firstChild, text.length);
   }
 
   advanceBlocks(done) {
@@ -317,60 +312,23 @@ export class StreamRenderer {
 
   startCode(start) {
     const { open } = this;
-    const line = this.text.slice(start, this.text.indexOf("\n", start));
-    const fence = /^(`{3,}|~{3,})/.exec(line);
+    const fence = openingFence(this.text, start);
     if (!fence || start !== open.start) return;
     open.drawn = 0;
     this.display(this.boundary);
     const code = this.element.childNodes[open.first]?.querySelector("pre > code");
     if (!code) return;
     open.kind = "code";
-    open.closing = new RegExp(`^ {0,3}${fence[1][0]}{${fence[1].length},}[ \\t]*$`);
-    open.mayClose = new RegExp(`^ {0,3}${fence[1][0]}*[ \\t]*$`);
-    open.code = code.firstChild ?? code.appendChild(document.createTextNode(""));
-    open.appended = this.boundary;
-    open.line = this.boundary;
+    open.code = new OpenCode(code, fence, this.boundary);
   }
 
   /** Append to the open code block. @returns {boolean} whether the block must be parsed again: closed or at its end */
   appendCode(done) {
-    const { open, text } = this;
-    for (let end = text.indexOf("\n", open.line); end >= 0; end = text.indexOf("\n", open.line)) {
-      if (open.closing.test(text.slice(open.line, end))) return this.leaveCode();
-      open.line = end + 1;
-    }
-    if (done) return this.leaveCode();
-    const last = text.slice(open.line);
-    const shown = open.mayClose.test(last) ? open.line : text.length;
-    if (shown > open.appended) {
-      const half = /[\ud800-\udbff]$/.test(text.slice(shown - 1, shown)) ? 1 : 0;
-      open.code.appendData(clean(text.slice(open.appended, shown - half)));
-      open.appended = shown - half;
-    }
-    return false;
-  }
-
-  leaveCode() {
-    const { open } = this;
-    open.kind = "block";
-    open.drawn = 0;
-    open.looked = 0;
+    if (!this.open.code.append(this.text, done)) return false;
+    Object.assign(this.open, { kind: "block", drawn: 0, looked: 0 });
     this.boundary = 0;
     return true;
   }
-}
-
-function normalise(text, done) {
-  let whole = text;
-  if (whole.includes("\r")) {
-    if (!done && whole.endsWith("\r")) whole = whole.slice(0, -1); // half of a line's end
-    whole = whole.replace(/\r\n?/g, "\n");
-  }
-  return whole;
-}
-
-function continues(before, after, exactly) {
-  return exactly ? after.startsWith(before) : after.startsWith(before.slice(-256), Math.max(0, before.length - 256));
 }
 
 function grown(size, before) {
