@@ -120,7 +120,7 @@ if TRUST_PROXY:
 INSTALLED_APPS = [
     "daphne",
     "chat",
-    "django.contrib.admin",
+    "chat.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -145,13 +145,20 @@ def check_agent(agent: Agent, *, secret: str = "") -> None:
         agent.full_clean(exclude=["public_id", "sealed_secret"])
     except ValidationError as exc:
         errors.update(exc.update_error_dict({}))
+    errors.update(problems(agent, secret=secret))
+    if errors:
+        raise ValidationError(errors)
+
+
+def problems(agent: Agent, *, secret: str = "") -> dict[str, Any]:
+    """What is wrong with an agent beyond what its fields say by themselves: {field: sentences}."""
+    errors: dict[str, Any] = {}
     if not agent.name.isprintable():
         errors["name"] = _("A name is text on one line.")
     errors.update(_wrong_options(agent))
     if agent.kind == Agent.Kind.STACKSPOT:
         errors.update(_wrong_stackspot(agent, secret))
-    if errors:
-        raise ValidationError(errors)
+    return errors
 
 
 def check_secret(secret: str) -> None:

@@ -1,0 +1,92 @@
+"""Agents in the administration. The secret goes in and never comes out, not a character of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from chat.actions import agents as verbs
+from chat.models import Agent
+
+SECRET_STATES = {
+    "none": _("not set"),
+    "set": _("set"),
+    "unreadable": _("cannot be opened with the encryption key at hand: give it once more"),
+}
+
+
+class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The row's fields, and a secret that can only be replaced."""
+
+    new_secret = forms.CharField(
+        label=_("Replace secret"),
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
+        help_text=_("Stored encrypted and never shown. Leave it empty to keep what is set."),
+    )
+
+    class Meta:
+        model = Agent
+        fields = (
+            "name", "kind", "description", "examples", "base_url", "token_url", "agent_id", "client_id",
+            "options", "ca_bundle", "proxy", "enabled", "position",
+        )  # fmt: skip
+
+    def _post_clean(self) -> None:
+        """After Django filled the row: what only the verbs know to be wrong with it."""
+        super()._post_clean()  # type: ignore[misc]
+        secret = self.cleaned_data.get("new_secret", "")
+        for field, problem in verbs.problems(self.instance, secret=secret).items():
+            name = "new_secret" if field == "secret" else field
+            if name not in self.errors:
+                self.add_error(name, problem)
+
+
+@admin.register(Agent)
+class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = AgentForm
+    list_display = ("name", "kind", "enabled", "secret", "agent_id", "position")
+    list_filter = ("enabled", "kind")
+    search_fields = ("name", "description", "agent_id")
+    readonly_fields = ("secret",)
+    actions = ("enable", "disable")
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "description", "examples", "enabled", "position")}),
+        (
+            _("Where it is"),
+            {"fields": ("base_url", "token_url", "agent_id", "client_id", "secret", "new_secret")},
+        ),
+        (_("More"), {"classes": ("collapse",), "fields": ("options", "ca_bundle", "proxy")}),
+    )
+
+    @admin.display(description=_("secret"))
+    def secret(self, agent: Agent) -> str:
+        """Whether there is one."""
+        return "-" if agent.kind == Agent.Kind.DEMO else str(SECRET_STATES[verbs.secret_state(agent)])
+
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        if form.cleaned_data["new_secret"]:
+            obj.set_secret(form.cleaned_data["new_secret"])
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description=_("Enable the chosen agents"), permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._switch(request, queryset, True)
+
+    @admin.action(description=_("Disable the chosen agents"), permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._switch(request, queryset, False)
+
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Agent], enabled: bool) -> None:
+        agents = list(queryset)
+        for agent in agents:
+            verbs.set_enabled(agent, enabled)
+            self.log_change(request, agent, "enabled" if enabled else "disabled")
+        done = ngettext("%d agent was changed.", "%d agents were changed.", len(agents)) % len(agents)
+        messages.success(request, done)

@@ -1,0 +1,204 @@
+"""The administration's pages: secrets never come out, the ledger is only read, no conversation is there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import Client
+
+from chat.models import Agent, Conversation, LedgerEntry, Message, new_id
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "planted-secret-9c1e"
+FIELDS = {
+    "name": "Architect",
+    "kind": "stackspot",
+    "description": "",
+    "examples": "[]",
+    "base_url": "https://agents.example",
+    "token_url": "https://id.example/token",
+    "agent_id": "01K6101856EC0MKJ8KN4S2B9CM",
+    "client_id": "client-1",
+    "new_secret": SECRET,
+    "options": "{}",
+    "ca_bundle": "",
+    "proxy": "",
+    "enabled": "on",
+    "position": "10",
+}
+
+
+@pytest.fixture
+def browser_of(administrator: Any) -> Client:
+    client = Client()
+    client.force_login(administrator, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def agent() -> Agent:
+    agent = Agent(
+        name="Architect", kind="stackspot", base_url="https://agents.example", token_url="https://id.example/t",
+        agent_id="01K6101856EC0MKJ8KN4S2B9CM", client_id="client-1",
+    )  # fmt: skip
+    agent.set_secret(SECRET)
+    agent.save()
+    return agent
+
+
+def entry(**fields: Any) -> LedgerEntry:
+    now = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    values: dict[str, Any] = {
+        "public_id": new_id(), "username": "alice", "agent_name": "Architect", "agent_kind": "stackspot",
+        "conversation_id": new_id(), "message_id": new_id(), "certainty": "reported", "outcome": "completed",
+        "started_at": now, "ended_at": now, "duration_ms": 1200, "user_tokens": 11, "output_tokens": 7,
+    }  # fmt: skip
+    return LedgerEntry.objects.create(**{**values, **fields})
+
+
+# -- agents ----------------------------------------------------------------------------------------
+
+
+def test_it_seals_the_secret_that_was_typed(browser_of: Client) -> None:
+    answer = browser_of.post("/admin/chat/agent/add/", FIELDS)
+    assert answer.status_code == 302, answer.content.decode()
+    agent = Agent.objects.get()
+    assert agent.secret() == SECRET
+    assert SECRET not in agent.sealed_secret
+
+
+def test_no_part_of_a_secret_is_in_any_page(browser_of: Client, agent: Agent) -> None:
+    for path in ("", "chat/agent/", f"chat/agent/{agent.pk}/change/", f"chat/agent/{agent.pk}/history/"):
+        page = browser_of.get(f"/admin/{path}").content.decode()
+        assert SECRET[-4:] not in page
+        assert agent.sealed_secret not in page
+    assert ">set<" in browser_of.get(f"/admin/chat/agent/{agent.pk}/change/").content.decode()
+
+
+def test_a_refused_form_does_not_show_the_secret_again(browser_of: Client) -> None:
+    answer = browser_of.post("/admin/chat/agent/add/", {**FIELDS, "agent_id": "a/b"})
+    assert answer.status_code == 200
+    assert SECRET not in answer.content.decode()
+    assert not Agent.objects.exists()
+
+
+def test_an_empty_field_keeps_the_secret(browser_of: Client, agent: Agent) -> None:
+    changed = browser_of.post(
+        f"/admin/chat/agent/{agent.pk}/change/", {**FIELDS, "new_secret": "", "name": "New"}
+    )
+    assert changed.status_code == 302, changed.content.decode()
+    agent.refresh_from_db()
+    assert (agent.name, agent.secret()) == ("New", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base_url", "http://agents.example"),
+        ("token_url", "https://u:p@id.example/token"),
+        ("agent_id", "a?b"),
+        ("new_secret", ""),
+        ("options", '{"no_such_option": 1}'),
+        ("options", "[]"),
+        ("examples", '{"a": 1}'),
+        ("proxy", "ftp://proxy"),
+    ],
+)
+def test_it_says_what_is_wrong_beside_the_field(browser_of: Client, field: str, value: str) -> None:
+    answer = browser_of.post("/admin/chat/agent/add/", {**FIELDS, field: value})
+    assert answer.status_code == 200
+    assert list(answer.context["adminform"].form.errors) == [field]
+
+
+def test_it_switches_agents_off_and_on(browser_of: Client, agent: Agent) -> None:
+    chosen = {"_selected_action": [agent.pk]}
+    browser_of.post("/admin/chat/agent/", {"action": "disable", **chosen})
+    assert not Agent.objects.usable().exists()
+    browser_of.post("/admin/chat/agent/", {"action": "enable", **chosen})
+    assert Agent.objects.usable().exists()
+
+
+def test_staff_without_the_permission_changes_no_agent(staff: Any, agent: Agent) -> None:
+    client = Client()
+    client.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")
+    fields = {**FIELDS, "base_url": "https://evil.example"}
+    assert client.get(f"/admin/chat/agent/{agent.pk}/change/").status_code == 403
+    assert client.post(f"/admin/chat/agent/{agent.pk}/change/", fields).status_code == 403
+    assert client.post("/admin/chat/agent/add/", fields).status_code == 403
+    agent.refresh_from_db()
+    assert agent.base_url == "https://agents.example"
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+def test_the_ledger_tells_unknown_from_zero(browser_of: Client) -> None:
+    entry(user_tokens=0, enrichment_tokens=None, output_tokens=7)
+    page = browser_of.get("/admin/chat/ledgerentry/").content.decode()
+    assert '<td class="field-user">0</td>' in page
+    assert '<td class="field-enrichment">not reported</td>' in page
+    assert '<td class="field-output">7</td>' in page
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "username=bob",
+        "agent_name=Other",
+        "outcome__exact=failed",
+        "ended_at__day=9&ended_at__month=3&ended_at__year=2026",
+        "q=bob",
+    ],
+)
+def test_the_ledger_is_filtered(browser_of: Client, query: str) -> None:
+    entry()
+    entry(username="bob", agent_name="Other", outcome="failed", ended_at=datetime(2026, 3, 9, 1, tzinfo=UTC))
+    page = browser_of.get(f"/admin/chat/ledgerentry/?{query}")
+    assert page.status_code == 200
+    assert [row.username for row in page.context["cl"].result_list] == ["bob"]
+
+
+def test_nobody_writes_the_ledger_in_the_administration(browser_of: Client) -> None:
+    row = entry()
+    before = LedgerEntry.objects.values().get()
+    base = "/admin/chat/ledgerentry"
+    assert browser_of.get(f"{base}/{row.pk}/change/").status_code == 200
+    for path in (f"{base}/add/", f"{base}/{row.pk}/delete/", f"{base}/{row.pk}/change/"):
+        assert browser_of.post(path, {"username": "mallory"}).status_code == 403, path
+    deleted = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    browser_of.post(f"{base}/", deleted)
+    assert LedgerEntry.objects.values().get() == before
+
+
+# -- what is not there -----------------------------------------------------------------------------
+
+
+def test_no_conversation_is_reachable() -> None:
+    registered = {model._meta.label for model in admin.site._registry}
+    assert registered == {"auth.User", "auth.Group", "chat.Agent", "chat.LedgerEntry"}
+
+
+def test_deleting_a_person_shows_nothing_they_wrote(browser_of: Client, alice: Any) -> None:
+    now = datetime.now(UTC)
+    row = Conversation.objects.create(owner=alice, title="planted title", updated_at=now)
+    Message.objects.create(conversation=row, role="user", text="planted text", author=alice, created_at=now)
+    page = browser_of.get(f"/admin/auth/user/{alice.pk}/delete/").content.decode()
+    assert "planted" not in page
+    assert row.public_id not in page
+    assert "Conversations: 1" in page
+    assert browser_of.post(f"/admin/auth/user/{alice.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Conversation.objects.exists()
+
+
+def test_every_model_of_ours_is_decided_upon() -> None:
+    """A new model is either registered above or kept out here, on purpose."""
+    kept_out = {"Conversation", "Message", "Draft", "SendReceipt", "Worker"}
+    assert {model.__name__ for model in apps.get_app_config("chat").get_models()} == kept_out | {
+        "Agent",
+        "LedgerEntry",
+    }
