@@ -37,6 +37,24 @@ class Ending:
     duration_ms: int = 0
     ended_at: datetime = field(default_factory=timezone.now)
 
+    def fields(self) -> dict[str, Any]:
+        """What an answer's row takes over, fit for both databases."""
+        return {
+            "state": self.state,
+            "error_code": self.error_code,
+            "error_id": self.error_id,
+            "error_params": self.error_params,
+            "stop_reason": storable.text(self.stop_reason)[:40],
+            "upstream_conversation": storable.text(self.upstream_conversation)[:64],
+            "ended_at": self.ended_at,
+            "duration_ms": self.duration_ms,
+        }
+
+    def apply_to(self, answer: Message) -> None:
+        """Make the row in memory the one that was written."""
+        for name, value in self.fields().items():
+            setattr(answer, name, value)
+
 
 def write_ending(
     answer: Message,
@@ -48,32 +66,20 @@ def write_ending(
     kind: str,
     unread: bool,
 ) -> bool:
-    """Write the end of `answer`, whose fields are up to date but for `ending`'s.
+    """Write the end of `answer`, whose text, reasoning, sources and number are the last ones.
 
-    Inside a transaction of the caller's. False, and nothing written, when `owner` has lost the row.
+    Inside a transaction of the caller's; `answer` itself stays as it is, because the transaction may
+    still fail. False, and nothing written, when `owner` has lost the row.
     """
-    answer.state = ending.state
-    answer.error_code, answer.error_id = ending.error_code, ending.error_id
-    answer.error_params = ending.error_params
-    answer.stop_reason = storable.text(ending.stop_reason)[:40]
-    answer.upstream_conversation = storable.text(ending.upstream_conversation)[:64]
-    answer.ended_at, answer.duration_ms = ending.ended_at, ending.duration_ms
     changed = Message.objects.filter(pk=answer.pk, owner=owner, state__in=RUNNING).update(
         text=answer.text,
         reasoning=answer.reasoning,
         reasoning_ms=answer.reasoning_ms,
         sources=answer.sources,
-        state=answer.state,
         seq=answer.seq,
         owner="",
         stop_requested=False,
-        error_code=answer.error_code,
-        error_id=answer.error_id,
-        error_params=answer.error_params,
-        stop_reason=answer.stop_reason,
-        upstream_conversation=answer.upstream_conversation,
-        ended_at=answer.ended_at,
-        duration_ms=answer.duration_ms,
+        **ending.fields(),
     )
     if not changed:
         return False

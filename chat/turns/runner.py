@@ -12,15 +12,13 @@ import time
 from contextlib import aclosing
 from typing import Protocol
 
-from django.db import DatabaseError
-
 from chat import metrics
 from chat.agents import AgentClient, AgentError, Done
 from chat.models import State, new_id
 from chat.protocol import events, frames
 from chat.turns.endings import Ending, write_ending
 from chat.turns.hub import Hub, feed_topic, thread_topic
-from chat.turns.store import Store
+from chat.turns.store import UNWRITABLE, Store
 from chat.turns.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -120,7 +118,7 @@ class Runner:
 
         try:
             written = await self._store.end(turn, write)
-        except DatabaseError:
+        except UNWRITABLE:
             log.exception("the end of turn %s cannot be written as it is", turn.answer.public_id)
             ending = self._ending(turn, State.FAILED, "internal")
             ending.usage = None
@@ -131,6 +129,7 @@ class Runner:
             self._announce(turn, ending, unread)
 
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
+        ending.apply_to(turn.answer)
         usage = ending.usage
         counts = (usage.user, usage.enrichment, usage.output) if usage else None
         turn.publish(events.item_done(turn.item(counts)))

@@ -75,16 +75,22 @@ class Runtime:
         running = [turn.task for turn in self.turns.values() if turn.task]
         for turn in tuple(self.turns.values()):
             turn.cancel()
+        deadline = self.loop.time() + settings.LIMIT_SHUTDOWN
         if running:
-            await asyncio.wait(running, timeout=settings.LIMIT_SHUTDOWN)
+            _, late = await asyncio.wait(running, timeout=settings.LIMIT_SHUTDOWN)
+            for task in late:
+                task.cancel()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.store.stop()
+        await self.store.stop(max(0.5, deadline - self.loop.time()))
         if self.neighbours:
             await self.neighbours.stop()
         await self.http.close()
-        await threads.run(self.reaper.unregister)
+        try:
+            await threads.run(self.reaper.unregister)
+        except (DatabaseError, InterfaceError) as exc:
+            log.warning("the database does not answer: %s", type(exc).__name__)
 
     # -- turns -----------------------------------------------------------------------------------
 

@@ -36,6 +36,9 @@ LARGE = 64 * 1024
 #: Seconds between two attempts while the database is away, doubled up to the last.
 RETRY, RETRY_MAX = 0.25, 5.0
 
+#: What one row alone may raise, whatever the state of the database: SQLite's driver says ValueError.
+UNWRITABLE = (DataError, IntegrityError, ValueError, OverflowError)
+
 _SAVE = (
     "UPDATE chat_message SET text = %s, reasoning = %s, state = %s, seq = %s"
     " WHERE id = %s AND owner = %s AND state IN ('queued', 'streaming')"
@@ -72,13 +75,16 @@ class Store:
         """Begin to save."""
         self._task = asyncio.create_task(self._work())
 
-    async def stop(self) -> None:
-        """Save everything that is left, then end."""
+    async def stop(self, seconds: float = 10.0) -> None:
+        """Save everything that is left, then end; a database that is away is not waited for longer."""
         self._closing = True
         self._news.set()
         self._urgent.set()
         if self._task:
-            await self._task
+            try:
+                await asyncio.wait_for(self._task, seconds)
+            except TimeoutError:
+                log.error("%d answers could not be saved", len(self._dirty) + len(self._ends))
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, lambda: connection.close())
         self._thread.shutdown()
@@ -93,8 +99,8 @@ class Store:
     async def end(self, turn: Turn, write: Callable[[], bool]) -> bool:
         """Run `write` in the next transaction, at once; False when the row was no longer ours.
 
-        Returns when it is committed, however long the database takes to come back. Raises DataError or
-        IntegrityError when this one row cannot be written.
+        Returns when it is committed, however long the database takes to come back. Raises one of
+        UNWRITABLE when this row cannot be written as it is.
         """
         self._dirty.pop(turn.answer.pk, None)
         end = _End(write)
@@ -147,7 +153,7 @@ class Store:
         for end, result in zip(ends, results, strict=True):
             if end.future.done():
                 continue
-            if isinstance(result, DatabaseError):
+            if isinstance(result, Exception):
                 end.future.set_exception(result)
             else:
                 end.future.set_result(result)
@@ -163,31 +169,32 @@ class Store:
             (answer.text, answer.reasoning, answer.state, turn.seq, answer.pk, self._worker_id),
         )
 
-    def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | DatabaseError]]:
+    def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | Exception]]:
         close_old_connections()
         try:
             with write_transaction():
                 lost = self._write_saves(saves)
                 return lost, [end.write() for end in ends]
-        except (DataError, IntegrityError):
+        except UNWRITABLE:
             # One row that cannot be written must not hold up the others of its transaction.
             return self._write_apart(saves, ends)
         finally:
             close_old_connections()
 
-    def _write_apart(
-        self, saves: list[_Save], ends: list[_End]
-    ) -> tuple[set[int], list[bool | DatabaseError]]:
+    def _write_apart(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], list[bool | Exception]]:
         lost: set[int] = set()
         for save in saves:
-            with suppress(DataError, IntegrityError), write_transaction():
-                lost |= self._write_saves([save])
-        results: list[bool | DatabaseError] = []
+            try:
+                with write_transaction():
+                    lost |= self._write_saves([save])
+            except UNWRITABLE as exc:
+                log.error("turn %s cannot be saved: %s", save.turn.answer.public_id, type(exc).__name__)
+        results: list[bool | Exception] = []
         for end in ends:
             try:
                 with write_transaction():
                     results.append(end.write())
-            except (DataError, IntegrityError) as exc:
+            except UNWRITABLE as exc:
                 results.append(exc)
         return lost, results
 
