@@ -89,9 +89,7 @@ def test_much_text_is_saved_before_the_interval(saving: Saving, alice: Any, sett
     wait_for(lambda: len(saved(turn)) == settings.LIMIT_SAVE_BYTES, 5)
 
 
-def test_many_turns_share_one_transaction(
-    saving: Saving, alice: Any, django_assert_max_num_queries: Any
-) -> None:
+def test_many_turns_share_one_transaction(saving: Saving, alice: Any) -> None:
     turns = [make_turn(alice) for _ in range(30)]
     saving.serving.call(lambda: [saving.store.touch(turn) for turn in turns])
 
