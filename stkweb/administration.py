@@ -12,7 +12,7 @@ from typing import Any
 
 from csp.decorators import csp_update
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 _allow_default_policy = csp_update({"trusted-types": ["default"]})
@@ -28,7 +28,7 @@ class Site(admin.AdminSite):
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return _allow_default_policy(super().admin_view(view, cacheable))
 
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         show: Callable[..., Any] = super().login
-        response: HttpResponse = _allow_default_policy(lambda asked: show(asked, extra_context))(request)
+        response: Any = _allow_default_policy(lambda asked: show(asked, extra_context))(request)
         return response
