@@ -16,7 +16,7 @@ class SendReceipt(models.Model):
     fingerprint = models.CharField(max_length=64)
     question = models.ForeignKey(Message, models.CASCADE, related_name="+")
     answer = models.ForeignKey(Message, models.CASCADE, related_name="+")
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_index=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "key"), name="one_send_a_key"),)

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError
 from chat import agents, limits, metrics, threads
 from chat.models import Message, new_id
 from chat.protocol import frames
+from chat.turns import sweeper
 from chat.turns.hub import Hub, feed_topic, thread_topic
 from chat.turns.neighbours import LayerNeighbours
 from chat.turns.reaper import Reaped, Reaper
@@ -65,6 +66,7 @@ class Runtime:
             await self.neighbours.start()
             self.hub.neighbours = self.neighbours
         self._spawn(self._every(settings.LIMIT_LEASE / 3, self._beat))
+        self._spawn(self._every(sweeper.INTERVAL, self._sweep))
         if not alone:
             self._spawn(self._every(settings.LIMIT_LEASE / 1.5, self._reap))
             self._spawn(self._every(STOP_POLL, self._look_for_stops))
@@ -156,6 +158,9 @@ class Runtime:
 
     async def _reap(self) -> None:
         self._announce_reaped(await threads.run(self.reaper.reap))
+
+    async def _sweep(self) -> None:
+        await threads.run(sweeper.sweep)
 
     async def _look_for_stops(self) -> None:
         if self.turns:
