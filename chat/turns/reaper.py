@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import F
@@ -75,6 +76,11 @@ class Reaper:
         ]
 
 
+def _milliseconds(since: timedelta) -> int:
+    """When the process died is not known: no turn is longer than a turn may be, however long ago."""
+    return int(min(max(since.total_seconds(), 0.0), settings.LIMIT_TURN) * 1000)
+
+
 def _interrupt(answer: Message) -> Reaped | None:
     with write_transaction():
         conversation = Conversation.objects.select_for_update().get(pk=answer.conversation_id)
@@ -88,7 +94,7 @@ def _interrupt(answer: Message) -> Reaped | None:
             error_code="interrupted_restart",
             error_id=new_id(),
             upstream_conversation=row.upstream_conversation,
-            duration_ms=max(0, int((now - row.created_at).total_seconds() * 1000)),
+            duration_ms=_milliseconds(now - row.created_at),
             ended_at=now,
         )
         owner = conversation.owner
