@@ -14,6 +14,7 @@ from typing import Protocol
 from .demo import DemoClient
 from .errors import AgentError
 from .http import HttpSession
+from .openai import OpenAIClient
 from .stackspot import StackSpotClient
 from .values import (
     AgentConfig,
@@ -72,6 +73,8 @@ def connect(config: AgentConfig, http: HttpSession, limits: Limits | None = None
     """
     if config.kind == "stackspot":
         return StackSpotClient(config, http, limits or Limits())
+    if config.kind == "openai":
+        return OpenAIClient(config, http, limits or Limits())
     if config.kind == "demo":
         return DemoClient(config, limits or Limits())
     raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")

@@ -38,12 +38,21 @@ class Endpoint(Protocol):
     def url(self) -> str: ...
 
     @property
+    def renewable(self) -> bool:
+        """Whether `headers` may give others after a 401."""
+        ...
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in any error."""
         ...
 
     async def headers(self, refused: Mapping[str, str] | None) -> Mapping[str, str]:
         """Headers with the credential; `refused` are those that were answered with 401."""
+        ...
+
+    def headers_blocking(self, refused: Mapping[str, str] | None) -> Mapping[str, str]:
+        """As `headers`, for threads."""
         ...
 
 
@@ -111,7 +120,7 @@ async def stream_answer(call: Call, responses: OpenResponses) -> AsyncGenerator[
 
 async def _open(call: Call, total_at: float) -> tuple[aiohttp.ClientResponse, float]:
     """A response with status 200, and the moment by which its first byte is due."""
-    body = _encode(call.payload)
+    body = encode(call.payload)
     refused: Mapping[str, str] | None = None
     attempt = 1
     while True:
@@ -129,10 +138,14 @@ async def _open(call: Call, total_at: float) -> tuple[aiohttp.ClientResponse, fl
             except NETWORK_ERRORS as error:
                 raise network_error(error) from error
         if response.status == 200:
-            _check_form(response)
+            try:
+                check_form(response.headers)
+            except AgentError:
+                response.close()
+                raise
             return response, first_at
         refusal = await _refusal(response, call.endpoint.secrets)
-        if refusal.code == "credentials" and refused is None:
+        if refusal.code == "credentials" and refused is None and call.endpoint.renewable:
             refused = headers  # renewed once; a second 401 is the answer
             continue
         wait = call.policy.delay(refusal, attempt)
@@ -143,7 +156,8 @@ async def _open(call: Call, total_at: float) -> tuple[aiohttp.ClientResponse, fl
         await asyncio.sleep(wait)
 
 
-def _encode(payload: Mapping[str, Any]) -> bytes:
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """`payload` as JSON."""
     try:
         return orjson.dumps(payload)
     except TypeError:  # a lone surrogate, which JSON can carry when it is escaped
@@ -169,15 +183,14 @@ class _until:
             raise AgentError(self._code) from None
 
 
-def _check_form(response: aiohttp.ClientResponse) -> None:
-    """Refuses what cannot be a stream before reading it."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+def check_form(headers: Mapping[str, str]) -> None:
+    """Raises AgentError for what cannot be an answer, before its body is read."""
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        response.close()
         # It was asked not to; unpacking would let a small body grow without end.
         raise AgentError("protocol", status=200, detail=f"compressed answer: {encoding}")
-    if response.content_type in ("text/html", "application/xhtml+xml"):
-        response.close()
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml"):
         raise AgentError("protocol", status=200, detail="a web page instead of an answer")
 
 
