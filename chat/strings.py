@@ -124,5 +124,10 @@ def _connection() -> dict[str, str]:
 
 
 def _markdown() -> dict[str, str]:
-    """Around code, tables and links in an answer."""
-    return {}
+    """Around code, tables, links and pictures in an answer; the server's renderer uses the same words."""
+    return {
+        "wrap": _("Wrap lines"),
+        "open": _("open"),
+        "image": _("image"),
+        "table": _("table"),
+    }

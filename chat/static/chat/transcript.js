@@ -21,10 +21,12 @@ let markdown = null;
 export async function loadMarkdown() {
   // A deployment in between may have taken the file away: then the words alone are shown.
   markdown ??= await import("stkweb/markdown").catch(() => unrendered);
+  markdown.setLabels({ open: strings.open, image: strings.image, table: strings.table });
   return markdown;
 }
 
 const unrendered = {
+  setLabels: () => {},
   StreamRenderer: class {
     constructor(element) {
       this.element = element;
