@@ -311,7 +311,7 @@ def long_answer(kind: str) -> str:
     pieces = []
     size = 0
     while size < 200_000:
-        line = " ".join(chance.choice(words) for _ in range(12))
+        line = " ".join([*(chance.choice(words) for _ in range(12)), f"no{len(pieces)}"])
         piece = {
             "blocks": f"## Part\n\n{line}\n\n```sh\n{line}\n```\n\n",
             "list": f"- {line}\n",
@@ -325,7 +325,7 @@ def long_answer(kind: str) -> str:
 
 @pytest.mark.parametrize("kind", ["blocks", "list", "table", "code"])
 def test_the_cost_of_an_update_does_not_grow_with_the_answer(browser_page: Page, kind: str) -> None:
-    parsed = browser_page.evaluate(
+    parsed, late = browser_page.evaluate(
         """(text) => {
           const answer = document.getElementById("answer");
           const stream = new markdown.StreamRenderer(answer);
@@ -336,17 +336,23 @@ def test_the_cost_of_an_update_does_not_grow_with_the_answer(browser_page: Page,
             return original.call(this, html, type);
           };
           const parts = [];
+          const late = [];
           const step = Math.ceil(text.length / 4000);
           for (let cut = step; cut < text.length; cut += step) {
             stream.update(text.slice(0, cut));
+            const written = text.slice(Math.max(0, cut - 600), cut);
+            const number = /.*\\b(no\\d+)\\b.*\\n/s.exec(written)?.[1];
+            const shown = cut % (step * 40) === 0 ? answer.textContent.slice(-800) : number;
+            if (number && !shown.includes(number)) late.push(number);
             if (cut % (step * 1000) < step) parts.push(made), (made = 0);
           }
           stream.finish(text);
           DOMParser.prototype.parseFromString = original;
-          return parts;
+          return [parts, late];
         }""",
         long_answer(kind),
     )
+    assert late == []  # every complete line is on the page at once
     # HTML made in each quarter: a renderer that starts from the top makes seven times as much in the last.
     assert parsed[-1] <= parsed[0] * 1.5 + 1000
     assert sum(parsed) < 4_000 * 5_000
