@@ -13,23 +13,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
+from chat.actions.beginning import begin
 from chat.actions.prompts import request_for
 from chat.actions.refusals import Refused
 from chat.actions.text import checked_question, title_from
-from chat.agents import AgentConfig, AgentRequest
-from chat.models import Agent, Conversation, Draft, Message, SecretUnreadable, SendReceipt, State, new_id
+from chat.models import Agent, Conversation, Draft, Message, SendReceipt, State, new_id
 from chat.models.messages import RUNNING
-from chat.protocol import events, frames
 from chat.threads import write_transaction
-from chat.turns import items, runtime
-from chat.turns.hub import feed_topic
-from chat.turns.turn import TurnSpec
-
-#: What a conversation's number jumps by when another branch is shown.
-NEW_BRANCH_JUMP = 10
 
 #: How long a key is remembered.
 RECEIPT_LIFE = timedelta(hours=24)
@@ -113,7 +106,7 @@ def _ask(user: Any, wanted: _Ask) -> Sent:
         text=wanted.text, seq=conversation.seq + 1, created_at=now,
     )  # fmt: skip
     request = request_for(conversation, agent, question, parent)
-    answer = _begin(user, conversation, agent, question, request, opening=question)
+    answer = begin(user, conversation, agent, question, request, opening=question)
     SendReceipt.objects.create(
         user=user, key=wanted.key, fingerprint=wanted.fingerprint,
         question=question, answer=answer, created_at=now,
@@ -199,7 +192,7 @@ def _again(user: Any, thread_id: str, answer_id: str, *, continues: bool) -> Sen
             above = old if continues else old.parent
             agent = _agent(user, None, conversation) if old.agent_id is None else _agent_of(user, old)
             request = request_for(conversation, agent, above, above.parent, fresh=True)
-            new = _begin(user, conversation, agent, above, request, continues=continues or old.continues)
+            new = begin(user, conversation, agent, above, request, continues=continues or old.continues)
             question = old.parent.public_id
     except IntegrityError:
         raise Refused("conversation_busy") from None
@@ -211,86 +204,3 @@ def _agent_of(user: Any, answer: Message) -> Agent:
     if agent is None:
         raise Refused("agent_unusable")
     return agent
-
-
-def _begin(
-    user: Any,
-    conversation: Conversation,
-    agent: Agent,
-    above: Message,
-    request: AgentRequest,
-    *,
-    opening: Message | None = None,
-    continues: bool = False,
-) -> Message:
-    """Make the answer row below `above`, number what is announced, hand the turn over on commit."""
-    try:
-        worker_id = runtime.current().worker_id
-    except runtime.NotServing:
-        raise Refused("unavailable") from None
-    config = config_of(agent)
-    now = timezone.now()
-    created = conversation.leaf_id is None
-    # A branch is shown whole: the jump is a gap to every watcher, who then reads the rows again.
-    branches = opening is None or opening.parent_id != conversation.leaf_id
-    seq = conversation.seq + (NEW_BRANCH_JUMP if branches else 2)
-    answer = Message.objects.create(
-        conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
-        continues=continues, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
-        upstream_conversation=request.conversation_id or "", created_at=now, started_at=now,
-    )  # fmt: skip
-    conversation.leaf, conversation.seq = answer, seq
-    conversation.branch_seq = seq if branches else conversation.branch_seq
-    conversation.agent, conversation.updated_at, conversation.unread = agent, now, False
-    conversation.save(update_fields=["leaf", "seq", "branch_seq", "agent", "updated_at", "unread"])
-    siblings = [answer.public_id]
-    if opening is None:
-        beside = conversation.messages.filter(parent=above).order_by("pk")
-        siblings = list(beside.values_list("public_id", flat=True))
-    spec = TurnSpec(
-        answer=answer, thread_id=conversation.public_id, conversation_pk=conversation.pk,
-        user_pk=user.pk, username=user.get_username(), agent=config, request=request,
-        parent=above.public_id, siblings=siblings,
-    )  # fmt: skip
-    spec.opening = _opening(spec, conversation, None if branches else opening)
-    entry = dict(items.feed_entry(conversation, running=True))
-    feed = frames.feed("created" if created else "running", entry)
-    transaction.on_commit(lambda: _hand_over(spec, user.pk, feed))
-    return answer
-
-
-def _hand_over(spec: TurnSpec, user_pk: int, feed: str) -> None:
-    runtime.publish(feed_topic(user_pk), 0, feed)
-    runtime.begin(spec)
-
-
-def _opening(spec: TurnSpec, conversation: Conversation, question: Message | None) -> list[tuple[int, str]]:
-    """The events that show the question and the waiting answer, with their numbers."""
-    thread_id, seq = conversation.public_id, spec.answer.seq
-    answer = items.answer(spec.answer, thread_id, parent=spec.parent, siblings=spec.siblings, usage=None)
-    opening = [(seq, frames.event(thread_id, seq, events.item_added(answer)))]
-    if question is not None:
-        parent = question.parent.public_id if question.parent else None
-        item = items.question(question, thread_id, parent=parent, author=spec.username)
-        opening.insert(0, (question.seq, frames.event(thread_id, question.seq, events.item_done(item))))
-    return opening
-
-
-def config_of(agent: Agent) -> AgentConfig:
-    """What a client needs to know of an agent's row. Raises Refused when its secret cannot be read."""
-    try:
-        secret = agent.secret()
-    except SecretUnreadable:
-        raise Refused("agent_unusable") from None
-    return AgentConfig(
-        kind=agent.kind,
-        name=agent.name,
-        base_url=agent.base_url,
-        agent_id=agent.agent_id,
-        token_url=agent.token_url,
-        client_id=agent.client_id,
-        client_secret=secret,
-        options=agent.options,
-        ca_bundle=agent.ca_bundle or None,
-        proxy=agent.proxy or None,
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from chat.actions.asking import NEW_BRANCH_JUMP
+from chat.actions.beginning import NEW_BRANCH_JUMP
 from chat.actions.refusals import Refused
 from chat.models import Conversation
 from chat.protocol import frames

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError
 
@@ -17,19 +17,29 @@ from chat import threads
 from chat.consumers.session import Person, still_signed_in
 from chat.models import Conversation
 
-if TYPE_CHECKING:
-    from chat.consumers.socket import ChatConsumer
-
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks; the promise is 5.
 INTERVAL = 3.0
 
-_sockets: set[ChatConsumer] = set()
+
+class Guarded(Protocol):
+    """A socket as it is looked at here."""
+
+    person: Person | None
+
+    def watched(self) -> list[int]: ...
+
+    def sign_off(self) -> None: ...
+
+    def check(self, asked: set[int], positions: dict[int, tuple[int, int]]) -> None: ...
+
+
+_sockets: set[Guarded] = set()
 _task: asyncio.Task[None] | None = None
 
 
-def guard(socket: ChatConsumer) -> None:
+def guard(socket: Guarded) -> None:
     """Look after `socket` from now on."""
     global _task
     _sockets.add(socket)
@@ -37,7 +47,7 @@ def guard(socket: ChatConsumer) -> None:
         _task = asyncio.create_task(_watch(), context=contextvars.Context())
 
 
-def release(socket: ChatConsumer) -> None:
+def release(socket: Guarded) -> None:
     """It is gone."""
     _sockets.discard(socket)
 
@@ -51,7 +61,7 @@ async def _watch() -> None:
             log.warning("the database does not answer: %s", type(exc).__name__)
 
 
-async def _look(sockets: list[ChatConsumer]) -> None:
+async def _look(sockets: list[Guarded]) -> None:
     people = [socket.person for socket in sockets if socket.person is not None]
     watched = {pk for socket in sockets for pk in socket.watched()}
     live, positions = await threads.run(_ask, people, watched)

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from chat import faults
@@ -108,7 +109,7 @@ def refusals(view: View) -> View:
 
 
 def not_there(request: HttpRequest) -> HttpResponse:
-    """The one answer for what is missing and for what is somebody else's."""
-    from chat.views.errors import not_found
-
-    return not_found(request)
+    """404: the one answer for what is missing and for what is somebody else's."""
+    if wants_json(request):
+        return error_json("not_found", 404)
+    return render(request, "404.html", status=404)

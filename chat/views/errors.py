@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from chat.views.answers import error_json, wants_json
+from chat.views.answers import error_json, not_there, wants_json
 
 
 def _answer(request: HttpRequest, template: str, code: str, status: int) -> HttpResponse:
@@ -33,7 +33,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """404, the same for what is missing and for what is somebody else's."""
-    return _answer(request, "404.html", "not_found", 404)
+    return not_there(request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

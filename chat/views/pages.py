@@ -25,7 +25,7 @@ from chat.models.branches import Branch, read_branch
 from chat.strings import strings
 from chat.turns import items, runtime
 from chat.version import VERSION
-from chat.views.answers import member, not_there, wants_json
+from chat.views.answers import error_json, member, not_there, wants_json
 from chat.views.rendering import drawn
 
 #: Conversations in the list.
@@ -76,8 +76,6 @@ def older(request: HttpRequest, thread_id: str) -> HttpResponseBase:
 def session(request: HttpRequest) -> HttpResponseBase:
     """Whether this browser is signed in: 200 {"user"} or 401. The page asks before it reconnects."""
     if not request.user.is_authenticated:
-        from chat.views.answers import error_json
-
         return error_json("not_signed_in", 401)
     return JsonResponse({"user": request.user.get_username(), "version": VERSION})
 

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from chat import limits
 from chat.actions import Refused
 from chat.actions import agents as verbs
-from chat.actions.asking import config_of
+from chat.actions.beginning import config_of
 from chat.agents.probe import probe
 from chat.models import Agent
 
