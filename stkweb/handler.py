@@ -79,7 +79,7 @@ _WHOLE = 512 * 1024
 def _in_threads(response: StreamingHttpResponse) -> HttpResponseBase:
     """A stream read from a synchronous source (a static file, a download), made safe for the loop."""
     length = response.headers.get("Content-Length", "")
-    parts: Iterator[bytes] = iter(response)  # type: ignore[assignment]
+    parts: Iterator[bytes] = iter(response)
     if length.isdigit() and int(length) <= _WHOLE:
         whole = HttpResponse(b"".join(parts), status=response.status_code, headers=response.headers)
         whole.cookies = response.cookies
@@ -90,5 +90,5 @@ def _in_threads(response: StreamingHttpResponse) -> HttpResponseBase:
         while part := await threads.run(next, parts, b""):
             yield part
 
-    response.streaming_content = read()  # type: ignore[assignment]
+    response.streaming_content = read()
     return response

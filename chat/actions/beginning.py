@@ -5,7 +5,7 @@ Called inside the transaction of a verb that has checked everything; it decides 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,6 +20,8 @@ from chat.turns.turn import TurnSpec
 
 #: What a conversation's number jumps by when another branch is shown.
 NEW_BRANCH_JUMP = 10
+
+Kind = Literal["stackspot", "demo", "openai"]
 
 
 def begin(
@@ -95,7 +97,7 @@ def config_of(agent: Agent) -> AgentConfig:
     except SecretUnreadable:
         raise Refused("agent_unusable") from None
     return AgentConfig(
-        kind=agent.kind,
+        kind=cast(Kind, agent.kind),
         name=agent.name,
         base_url=agent.base_url,
         agent_id=agent.agent_id,

@@ -53,5 +53,5 @@ def _history(conversation: Conversation, last: int) -> tuple[HistoryMessage, ...
         if room < 0:
             break
         if text:
-            kept.append(HistoryMessage(role, text))
+            kept.append(HistoryMessage("user" if role == Message.Role.USER else "assistant", text))
     return tuple(reversed(kept))

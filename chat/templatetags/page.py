@@ -42,10 +42,10 @@ FIRST_MODULES = tuple(
 
 
 class Share(NamedTuple):
-    """One kind of tokens: `count` None is "not reported"; `x` and `width` place it in the bar."""
+    """One kind of tokens: `tokens` None is "not reported"; `x` and `width` place it in the bar."""
 
     kind: str
-    count: int | None
+    tokens: int | None
     x: float
     width: float
 

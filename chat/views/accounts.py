@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from axes.helpers import get_client_ip_address
+from axes.models import AccessAttempt
+from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from chat.views.answers import error_json, wants_json
+
+#: Wrong passwords from one address, whatever the names, before it has to wait. Axes holds those of
+#: one name from one address (5); this stops the one password that is tried on everybody.
+ADDRESS_LIMIT = 20
+
+
+def address_must_wait(request: HttpRequest) -> bool:
+    """True when too many sign-ins from this address failed within the cool-off. Counts nothing itself."""
+    since = timezone.now() - timedelta(hours=settings.AXES_COOLOFF_TIME)
+    recent = AccessAttempt.objects.filter(ip_address=get_client_ip_address(request), attempt_time__gte=since)
+    return (recent.aggregate(n=Sum("failures_since_start"))["n"] or 0) >= ADDRESS_LIMIT
 
 
 class SignIn(LoginView):
     """Django's own view and field names; a script that asks for JSON gets 204 or an error."""
 
     redirect_authenticated_user = False
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return locked_out(request) if address_must_wait(request) else super().post(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)

@@ -66,18 +66,15 @@ def preferences(request: HttpRequest) -> HttpResponseBase:
     fields = fields_of(request)
     response = HttpResponse(status=204) if wants_json(request) else back(request, "/")
     allowed = {
-        "theme": (THEME_COOKIE, lambda value: value in THEMES),
-        "language": (
-            settings.LANGUAGE_COOKIE_NAME,
-            lambda v: v in dict(settings.LANGUAGES),
-        ),
-        "send_key": ("stkweb_send", lambda value: value in SEND_KEYS),
+        "theme": (THEME_COOKIE, THEMES),
+        "language": (settings.LANGUAGE_COOKIE_NAME, tuple(dict(settings.LANGUAGES))),
+        "send_key": ("stkweb_send", SEND_KEYS),
     }
-    for name, (cookie, valid) in allowed.items():
+    for name, (cookie, values) in allowed.items():
         value = optional_field(fields, name)
         if value is None:
             continue
-        if not valid(value):
+        if value not in values:
             raise Refused("bad_request")
         response.set_cookie(cookie, value, max_age=YEAR, secure=settings.HTTPS, samesite="Lax", httponly=True)
     return response

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -170,22 +169,19 @@ def _draft(user: Any, row: Conversation | None) -> str:
 
 
 def _listed(user: Any) -> list[dict[str, Any]]:
-    running = Message.objects.running().filter(conversation=OuterRef("pk"))
-    rows = (
-        Conversation.objects.visible_to(user)
-        .annotate(is_answering=Exists(running))
-        .order_by("-updated_at", "-pk")
-    )
+    rows = list(Conversation.objects.visible_to(user).order_by("-updated_at", "-pk")[:LISTED])
+    running = Message.objects.running().filter(conversation__in=rows)
+    answering = set(running.values_list("conversation_id", flat=True))
     return [
         {
             "id": row.public_id,
             "title": row.title,
             "updated_at": row.updated_at,
-            "running": row.is_answering,
+            "running": row.pk in answering,
             "unread": row.unread,
             "url": f"/c/{row.public_id}/",
         }
-        for row in rows[:LISTED]
+        for row in rows
     ]
 
 
