@@ -82,6 +82,8 @@ function settle() {
   const running = Boolean(thread.running());
   if (running === $("send").hidden) return;
   composer.running(running);
+  // What may be done with an answer depends on whether another is being written.
+  transcript.touch(thread.messages().map((item) => item.id));
   if (page.id && sidebar.rows.has(page.id)) sidebar.put({ id: page.id, running });
 }
 
