@@ -146,16 +146,21 @@ def _post(call: BlockingCall, url: str, body: bytes, headers: Any, total_at: flo
         )
     except requests.ReadTimeout as error:
         raise AgentError("no_answer" if limits.first_byte < left else "too_long") from error
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise AgentError("agent_misconfigured", detail="the agent's URL is not usable") from error
-    except requests.ConnectionError as error:
+    except (requests.RequestException, OSError) as error:
+        raise request_error(error) from error
+
+
+def request_error(error: Exception) -> AgentError:
+    """The error for an exception of requests that is not about a slow answer."""
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return AgentError("agent_misconfigured", detail="the URL is not usable")
+    if isinstance(error, requests.ConnectionError):
         cause = error.args[0] if error.args else None
         lost = isinstance(cause, urllib3.exceptions.ProtocolError)
-        raise AgentError("connection_lost" if lost else "unreachable", detail=reason(error)) from error
-    except requests.RequestException as error:
-        raise AgentError("protocol", detail=reason(error)) from error
-    except OSError as error:  # a CA bundle that is not there
-        raise AgentError("agent_misconfigured", detail=reason(error)) from error
+        return AgentError("connection_lost" if lost else "unreachable", detail=reason(error))
+    if isinstance(error, requests.RequestException):
+        return AgentError("protocol", detail=reason(error))
+    return AgentError("agent_misconfigured", detail=reason(error))  # a CA bundle that is not there
 
 
 def _read(

@@ -15,6 +15,7 @@ from .errors import AgentError
 
 JITTER: Final = 0.1
 RETRIED_STATUSES: Final = frozenset({502, 503, 504})
+HARMLESS_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,14 @@ class RetryPolicy:
     max_retries    calls after the first
     initial_delay  seconds before the first retry; doubled for each next one
     longest_wait   seconds; an upstream that asks for more is not waited for
+    harmless       doing it twice costs nothing (an upload), so that lost connections, 408, 500 and
+                   a 429 without a Retry-After are tried again too
     """
 
     max_retries: int = 2
     initial_delay: float = 0.5
     longest_wait: float = 20.0
+    harmless: bool = False
 
     def __post_init__(self) -> None:
         if self.max_retries < 0:
@@ -55,8 +59,11 @@ class RetryPolicy:
         # Spread upwards only: nobody comes back before the moment that was asked for.
         return float(min(max(backoff, asked) * uniform(1.0, 1.0 + JITTER), self.longest_wait))
 
-    @staticmethod
-    def _may_help(error: AgentError) -> bool:
+    def _may_help(self, error: AgentError) -> bool:
+        if self.harmless and error.code != "credit":
+            if error.status in HARMLESS_STATUSES:
+                return True
+            return error.status is None and error.family in ("network", "timeout")
         if error.code == "busy":
             return error.retry_after is not None
         return error.code == "agent_unavailable" and error.status in RETRIED_STATUSES
