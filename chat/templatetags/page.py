@@ -61,11 +61,13 @@ def duration(milliseconds: int | None) -> str:
     """Milliseconds as "0.4 s", "9.4 s", "2 min 5 s"; the empty string for None."""
     if milliseconds is None:
         return ""
+    # Halves go up, as in the page's own module: the same answer never reads 6.5 s here and 6.6 s there.
+    tenths = (milliseconds + 50) // 100
     if milliseconds < 60_000:
         return _("%(seconds)s s") % {
-            "seconds": number_format(milliseconds / 1000, decimal_pos=1, use_l10n=True)
+            "seconds": number_format(tenths / 10, decimal_pos=1, use_l10n=True)
         }
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    minutes, seconds = divmod((milliseconds + 500) // 1000, 60)
     return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
 
 

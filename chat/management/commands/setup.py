@@ -22,9 +22,9 @@ from chat.management import environment
 from chat.models import Agent
 
 DEMO_EXAMPLES = [
-    "How do we move the orders service to a new schema without stopping it?",
-    "Explique o padrão circuit breaker com um exemplo em Kotlin",
-    "Review this: for i in range(len(items)): print(items[i])",
+    "Write a migration plan for our orders database, without downtime",
+    "Explique o que é idempotência, com um exemplo",
+    "What is the formula for compound interest?",
 ]
 
 

@@ -68,8 +68,8 @@ export const number = (value) => integers.format(value);
 export const time = (when) => (daysAgo(when) > 0 ? dayClock : clock).format(new Date(when));
 export const wholeTime = (when) => whole.format(new Date(when));
 export function duration(milliseconds) {
-  if (milliseconds < 60_000) return t("seconds", { seconds: tenths.format(milliseconds / 1000) });
-  const seconds = Math.round(milliseconds / 1000);
+  if (milliseconds < 60_000) return t("seconds", { seconds: tenths.format(Math.floor((milliseconds + 50) / 100) / 10) });
+  const seconds = Math.floor((milliseconds + 500) / 1000);
   return t("minutes", { minutes: Math.floor(seconds / 60), seconds: seconds % 60 });
 }
 /** Calendar days between then and now in the person's zone; a clock that is ahead is "today". */
