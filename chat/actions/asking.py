@@ -13,16 +13,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from chat.actions.beginning import begin
 from chat.actions.prompts import request_for
 from chat.actions.refusals import Refused
-from chat.actions.text import checked_question, title_from
+from chat.actions.text import checked_key, checked_question, title_from
 from chat.models import Agent, Conversation, Draft, Message, SendReceipt, State, new_id
 from chat.models.messages import RUNNING
 from chat.threads import write_transaction
+
+#: Names, as a parent, the place of the conversation's first question.
+ROOT = "root"
 
 #: How long a key is remembered.
 RECEIPT_LIFE = timedelta(hours=24)
@@ -64,11 +68,12 @@ def ask(
     """Send a question: into `conversation`, or into a new one.
 
     `agent` is an agent's public id (the conversation's own when None), `parent` the message it
-    follows (the shown branch's last when None; a sibling makes a branch). Raises Refused.
+    follows (the shown branch's last when None, nothing when ROOT; a sibling makes a branch). Raises Refused.
     """
-    wanted = _Ask(checked_question(text), key[:255] or new_id(), conversation, agent, parent)
+    wanted = _Ask(checked_question(text), checked_key(key) or new_id(), conversation, agent, parent)
     try:
         with write_transaction():
+            _one_at_a_time(user)
             return _known(user, wanted) or _ask(user, wanted)
     except IntegrityError:
         # A twin committed between our look and our insert: on PostgreSQL both looked first.
@@ -77,6 +82,15 @@ def ask(
         if known is None:
             raise Refused("conversation_busy") from None
         return known
+
+
+def _one_at_a_time(user: Any) -> None:
+    """Sends of one person wait for each other, so that limits hold and twins find their receipt.
+
+    SQLite has one writer anyway.
+    """
+    if connection.features.has_select_for_update:
+        get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _known(user: Any, wanted: _Ask) -> Sent | None:
@@ -131,10 +145,7 @@ def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
     if wanted.conversation is None:
         return Conversation.objects.create(owner=user, title=title_from(wanted.text), updated_at=now)
     conversation = (
-        Conversation.objects.visible_to(user)
-        .select_for_update()
-        .filter(public_id=wanted.conversation)
-        .first()
+        Conversation.objects.visible_to(user).select_for_update().named(wanted.conversation).first()
     )
     if conversation is None:
         raise Refused("not_found")
@@ -144,7 +155,7 @@ def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
 def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agent:
     agents = Agent.objects.visible_to(user)
     if public_id:
-        agent = agents.filter(public_id=public_id).first()
+        agent = agents.named(public_id).first()
     elif conversation.agent_id:
         agent = agents.filter(pk=conversation.agent_id).first()
     else:
@@ -157,7 +168,7 @@ def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agen
 def _parent(conversation: Conversation, public_id: str | None) -> Message | None:
     if public_id is None:
         return conversation.leaf
-    parent = conversation.messages.filter(public_id=public_id, role=Message.Role.ASSISTANT).first()
+    parent = conversation.messages.named(public_id).filter(role=Message.Role.ASSISTANT).first()
     if parent is None:
         raise Refused("not_found")
     return parent
@@ -176,12 +187,11 @@ def continue_answer(user: Any, *, conversation: str, answer: str) -> Sent:
 def _again(user: Any, thread_id: str, answer_id: str, *, continues: bool) -> Sent:
     try:
         with write_transaction():
-            conversation = (
-                Conversation.objects.visible_to(user).select_for_update().filter(public_id=thread_id).first()
-            )
+            _one_at_a_time(user)
+            conversation = Conversation.objects.visible_to(user).select_for_update().named(thread_id).first()
             if conversation is None:
                 raise Refused("not_found")
-            old = conversation.messages.select_related("parent").filter(public_id=answer_id).first()
+            old = conversation.messages.select_related("parent").named(answer_id).first()
             if old is None or old.role != Message.Role.ASSISTANT or old.parent is None:
                 raise Refused("not_found")
             if old.is_running:

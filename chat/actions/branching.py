@@ -19,8 +19,8 @@ def show(user: Any, *, conversation: str, message: str) -> Conversation:
     """Show the branch through `message`, down to the newest leaf below it. Raises Refused."""
     with write_transaction():
         visible = Conversation.objects.visible_to(user).select_for_update()
-        row = visible.filter(public_id=conversation).first()
-        chosen = row.messages.filter(public_id=message).first() if row else None
+        row = visible.named(conversation).first()
+        chosen = row.messages.named(message).first() if row else None
         if row is None or chosen is None:
             raise Refused("not_found")
         if row.messages.running().exists():

@@ -24,7 +24,7 @@ def _announce(user: Any, kind: str, conversation: Conversation) -> None:
 
 
 def _visible(user: Any, public_id: str) -> Conversation:
-    row = Conversation.objects.visible_to(user).select_for_update().filter(public_id=public_id).first()
+    row = Conversation.objects.visible_to(user).select_for_update().named(public_id).first()
     if row is None:
         raise Refused("not_found")
     return row
@@ -59,7 +59,7 @@ def restore(user: Any, *, conversation: str) -> Conversation:
     """Bring a deleted conversation back. Raises Refused."""
     with write_transaction():
         deleted = Conversation.objects.deleted_by(user).select_for_update()
-        row = deleted.filter(public_id=conversation).first()
+        row = deleted.named(conversation).first()
         if row is None:
             raise Refused("not_found")
         row.deleted_at = None
@@ -84,7 +84,7 @@ def save_draft(user: Any, *, conversation: str | None, text: str) -> None:
     """Keep unsent text; the empty text removes it. Raises Refused."""
     row = None
     if conversation is not None:
-        row = Conversation.objects.visible_to(user).filter(public_id=conversation).first()
+        row = Conversation.objects.visible_to(user).named(conversation).first()
         if row is None:
             raise Refused("not_found")
     text = text.replace("\x00", "").encode(errors="replace").decode()[:300_000]

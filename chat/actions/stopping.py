@@ -18,7 +18,7 @@ def stop(user: Any, *, conversation: str) -> bool:
     The answer's own last event says that it stopped; this only says that it was asked to.
     """
     with write_transaction():
-        row = Conversation.objects.visible_to(user).filter(public_id=conversation).first()
+        row = Conversation.objects.visible_to(user).named(conversation).first()
         if row is None:
             raise Refused("not_found")
         answer = row.messages.running().first()

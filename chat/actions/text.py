@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from django.conf import settings
@@ -10,6 +11,9 @@ from chat.actions.refusals import Refused
 
 #: PostgreSQL stores no NUL and UTF-8 no half of a pair; SQLite must not differ.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+#: Characters of a key that are stored as they are.
+KEY = 255
 
 #: Characters of a title made from a question.
 TITLE = 60
@@ -27,6 +31,13 @@ def checked_question(text: str) -> str:
     if size > settings.LIMIT_PROMPT_BYTES:
         raise Refused("text_too_long", limit=settings.LIMIT_PROMPT_BYTES, size=size)
     return text
+
+
+def checked_key(key: str) -> str:
+    """An Idempotency-Key as it is stored: one that is too long or cannot be stored goes by its hash."""
+    if len(key) <= KEY and not _UNSTORABLE.search(key):
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def checked_title(title: str) -> str:

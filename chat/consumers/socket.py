@@ -198,7 +198,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     def _read(self, thread_id: str, after: int | None) -> Reading | None:
         assert self.person is not None
         user = self.person.user
-        conversation = Conversation.objects.visible_to(user).filter(public_id=thread_id).first()
+        conversation = Conversation.objects.visible_to(user).named(thread_id).first()
         if conversation is None:
             return None
         actions.mark_read(user, conversation)

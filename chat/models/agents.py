@@ -7,13 +7,13 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from chat.models.ids import new_id
+from chat.models.ids import NamedQuerySet, new_id
 from chat.models.secrets import SecretUnreadable, seal, unseal
 
 __all__ = ["Agent", "AgentQuerySet", "SecretUnreadable"]
 
 
-class AgentQuerySet(models.QuerySet["Agent"]):
+class AgentQuerySet(NamedQuerySet["Agent"]):
     def usable(self) -> AgentQuerySet:
         """Agents that may be asked."""
         return self.filter(enabled=True)

@@ -10,10 +10,10 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
-from chat.models.ids import new_id
+from chat.models.ids import NamedQuerySet, new_id
 
 
-class ConversationQuerySet(models.QuerySet["Conversation"]):
+class ConversationQuerySet(NamedQuerySet["Conversation"]):
     def visible_to(self, user: Any) -> ConversationQuerySet:
         """The only way in from a door: a person's own, not deleted. A foreign one is simply not there."""
         if not user.is_authenticated or not user.is_active:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
 from chat.models.conversations import Conversation
-from chat.models.ids import new_id
+from chat.models.ids import NamedQuerySet, new_id
 
 
 class State(models.TextChoices):
@@ -32,7 +32,7 @@ class State(models.TextChoices):
 RUNNING = (State.QUEUED, State.STREAMING)
 
 
-class MessageQuerySet(models.QuerySet["Message"]):
+class MessageQuerySet(NamedQuerySet["Message"]):
     def running(self) -> MessageQuerySet:
         """Answers that have not ended."""
         return self.filter(state__in=RUNNING)
