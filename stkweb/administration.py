@@ -29,6 +29,12 @@ class Site(admin.AdminSite):
         return _allow_default_policy(super().admin_view(view, cacheable))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        from chat.views.accounts import address_must_wait, locked_out, renew_session
+
+        if request.method == "POST":
+            if address_must_wait(request):
+                return locked_out(request)
+            renew_session(request)
         show: Callable[..., Any] = super().login
         response: Any = _allow_default_policy(lambda asked: show(asked, extra_context))(request)
         return response

@@ -30,6 +30,7 @@ def _headers() -> list[tuple[bytes, bytes]]:
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
         "permissions-policy": ", ".join(f"{name}=()" for name in POWERS),
+        "cache-control": "no-store",  # where nothing else is said
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     }
     if settings.HTTPS:

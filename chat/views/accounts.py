@@ -8,6 +8,7 @@ from typing import Any
 from axes.helpers import get_client_ip_address
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
@@ -30,13 +31,22 @@ def address_must_wait(request: HttpRequest) -> bool:
     return (recent.aggregate(n=Sum("failures_since_start"))["n"] or 0) >= ADDRESS_LIMIT
 
 
+def renew_session(request: HttpRequest) -> None:
+    """Another key for a session that is signed in: Django keeps it when the same person signs in again."""
+    if SESSION_KEY in request.session:
+        request.session.cycle_key()
+
+
 class SignIn(LoginView):
     """Django's own view and field names; a script that asks for JSON gets 204 or an error."""
 
     redirect_authenticated_user = False
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return locked_out(request) if address_must_wait(request) else super().post(request, *args, **kwargs)
+        if address_must_wait(request):
+            return locked_out(request)
+        renew_session(request)
+        return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)

@@ -1,0 +1,78 @@
+"""Every address of the product, decided upon one by one; a test holds this list to the URL map.
+
+reads   answers GET, changes nothing
+writes  answers POST alone
+form    shows a form on GET, changes something on POST
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+KINDS = {
+    "login": "form",
+    "logout": "writes",
+    "preferences": "writes",
+    "session": "reads",
+    "livez": "reads",
+    "readyz": "reads",
+    "metrics": "reads",
+    "password_change": "form",
+    "password_change_done": "reads",
+    "home": "reads",
+    "create": "writes",
+    "conversation": "reads",
+    "older": "reads",
+    "send": "writes",
+    "stop": "writes",
+    "retry": "writes",
+    "continue": "writes",
+    "show": "writes",
+    "rename": "writes",
+    "delete": "writes",
+    "restore": "writes",
+    "draft": "writes",
+}
+
+#: Addresses of one conversation.
+OF_A_CONVERSATION = {
+    name
+    for name, kind in KINDS.items()
+    if name
+    in {"conversation", "older", "send", "stop", "retry", "continue", "show", "rename", "delete", "restore"}
+}
+
+#: What a script would send to each that writes; ids are filled in.
+BODIES: dict[str, dict[str, object]] = {
+    "create": {"text": "planted question"},
+    "send": {"text": "planted question"},
+    "retry": {"answer": "{answer}"},
+    "continue": {"answer": "{answer}"},
+    "show": {"answer": "{answer}"},
+    "rename": {"title": "planted title"},
+    "draft": {"conversation": "{conversation}", "text": "planted draft"},
+    "preferences": {"theme": "dark"},
+}
+
+
+def patterns() -> Iterator[tuple[str, str]]:
+    """(name, route) of every address outside the administration."""
+    for route, pattern in _walk(get_resolver().url_patterns, ""):
+        if not route.startswith("admin/"):
+            yield pattern.name or "", route
+
+
+def admin_routes() -> list[str]:
+    """Routes of the administration."""
+    return [route for route, _ in _walk(get_resolver().url_patterns, "") if route.startswith("admin/")]
+
+
+def _walk(found: list[URLPattern | URLResolver], prefix: str) -> Iterator[tuple[str, URLPattern]]:
+    for pattern in found:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns, route)
+        else:
+            yield route, pattern
