@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from .dialects import MARKERS, UNREADABLE, Piece, decode, interpret
+from .dialects import MARKERS, UNREADABLE, Piece, decode, interpret, plain_text
 from .errors import AgentError
 from .sse import EventSplitter
 from .values import AgentEvent, Done, Limits, ReasoningDelta, Source, SourcesFound, TextDelta, Usage
@@ -120,6 +120,12 @@ class AnswerReader:
         # The usual event first: an object of a stream of objects.
         value = decode(data)
         if isinstance(value, dict):
+            text = None if name else plain_text(value)
+            if text is not None:
+                self._recognised, self._plain, self._bad_in_a_row = True, False, 0
+                if text:
+                    self._add_text(text, "", events)
+                return
             piece = interpret(name, value)
             if piece is None:
                 self._take_bad()
@@ -186,7 +192,7 @@ class AnswerReader:
         if piece.marker and self._has_text:
             piece.text = ""  # a marker may repeat the whole answer
         if piece.reasoning or piece.text:
-            self._add_text(piece, events)
+            self._add_text(piece.text, piece.reasoning, events)
             if self.closed:
                 return
         if piece.sources:
@@ -210,18 +216,19 @@ class AnswerReader:
         if piece.usage is not None:
             self._add_usage(piece)
 
-    def _add_text(self, piece: Piece, events: list[AgentEvent]) -> None:
+    def _add_text(self, text: str, reasoning: str, events: list[AgentEvent]) -> None:
         if self._text_ended:
             self.ignored += 1
             return
-        text = self._new_part(piece.text) if self._cumulative else piece.text
-        added = text + piece.reasoning if piece.reasoning else text
+        if self._cumulative:
+            text = self._new_part(text)
+        added = text + reasoning if reasoning else text
         self._bytes += len(added) if added.isascii() else len(added.encode("utf-8", "replace"))
         if self._bytes > self._limits.answer_bytes:
             self._fail(AgentError("answer_too_large"))
             return
-        if piece.reasoning:
-            events.append(ReasoningDelta(piece.reasoning))
+        if reasoning:
+            events.append(ReasoningDelta(reasoning))
         if text:
             self._has_text = True
             events.append(TextDelta(text))

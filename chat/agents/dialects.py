@@ -7,7 +7,6 @@ what came before: order, endings and limits are the business of `answer`. Nothin
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ import orjson
 
 from .errors import AgentError
 from .refusals import error_text, refusal
-from .values import Source, Usage, count
+from .usage import native_usage, openai_usage
+from .values import Source, Usage
 
 UNREADABLE: Final = object()
 MARKERS: Final = frozenset({"done", "end", "complete", "completed"})
@@ -23,6 +23,9 @@ _SIGNS_OF_LIFE: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive
 _NATIVE_KEYS: Final = frozenset({
     "message", "tokens", "stop_reason", "conversation_id", "message_id", "knowledge_source_id",
     "source", "cross_account_source", "upload_ids", "tools_id", "agent_info",
+})  # fmt: skip
+_REASONING_KEYS: Final = frozenset({
+    "reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details",
 })  # fmt: skip
 _LONGEST_WORD: Final = 500
 
@@ -71,6 +74,35 @@ def _well_formed(value: Any) -> Any:
     return value
 
 
+def plain_text(chunk: dict[str, Any]) -> str | None:
+    """The text of the usual event: one that adds text and says nothing else. None for all others.
+
+    It says what `interpret` says, in half the time, for all but a few events of a stream.
+    """
+    get = chunk.get
+    if get("usage") or "error" in chunk or "code" in chunk or "type" in chunk:
+        return None
+    text = get("message")
+    if text.__class__ is str:
+        if get("stop_reason") or get("tokens") or get("conversation_id") or get("message_id"):
+            return None
+        if get("knowledge_source_id") or get("source") or get("cross_account_source"):
+            return None
+        found: str = text
+        return found
+    choices = get("choices")
+    if choices.__class__ is not list or len(choices) != 1 or not _NATIVE_KEYS.isdisjoint(chunk):
+        return None
+    choice = choices[0]
+    if choice.__class__ is not dict or choice.get("finish_reason") or choice.get("index"):
+        return None
+    delta = choice.get("delta")
+    if delta.__class__ is not dict or len(delta) != 1:
+        return None
+    text = delta.get("content")
+    return text if text.__class__ is str else None
+
+
 def interpret(name: str, chunk: Mapping[str, Any]) -> Piece | None:
     """What the object `chunk` of an event called `name` says; None when it is of no known dialect."""
     piece = Piece()
@@ -99,7 +131,7 @@ def native(chunk: Mapping[str, Any], piece: Piece) -> bool:
     if isinstance(text, str):
         piece.text = text
         usage = chunk.get("usage")
-        if usage and isinstance(usage, Mapping):
+        if usage and isinstance(usage, dict):
             piece.usage = openai_usage(usage)
     elif openai(chunk, piece) or flat(chunk, piece):
         pass
@@ -110,7 +142,7 @@ def native(chunk: Mapping[str, Any], piece: Piece) -> bool:
     if stop and isinstance(stop, str):
         piece.stop_reason, piece.end = stop, True
     tokens = chunk.get("tokens")
-    if tokens and isinstance(tokens, Mapping):
+    if tokens and isinstance(tokens, dict):
         piece.end = True
         counts = native_usage(tokens)
         if counts is not None:
@@ -123,13 +155,13 @@ def openai(chunk: Mapping[str, Any], piece: Piece) -> bool:
     choices = chunk.get("choices")
     usage = chunk.get("usage")
     if not isinstance(choices, list):
-        if not isinstance(usage, Mapping):
+        if not isinstance(usage, dict):
             return False
         choices = []
-    if isinstance(usage, Mapping):
+    if isinstance(usage, dict):
         piece.usage = openai_usage(usage)
     for choice in choices:
-        if isinstance(choice, Mapping) and choice.get("index", 0) in (0, None):
+        if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
             _read_choice(choice, piece)
             break
     return True
@@ -137,9 +169,9 @@ def openai(chunk: Mapping[str, Any], piece: Piece) -> bool:
 
 def _read_choice(choice: Mapping[str, Any], piece: Piece) -> None:
     delta = choice.get("delta")
-    if not isinstance(delta, Mapping):
+    if not isinstance(delta, dict):
         delta = choice.get("message")
-    if isinstance(delta, Mapping):
+    if isinstance(delta, dict):
         content = delta.get("content")
         if isinstance(content, str):
             piece.text = content
@@ -147,7 +179,8 @@ def _read_choice(choice: Mapping[str, Any], piece: Piece) -> None:
             piece.text = _join(content, "text")
         elif isinstance(delta.get("refusal"), str):
             piece.text = delta["refusal"]
-        piece.reasoning = reasoning_of(delta)
+        if not _REASONING_KEYS.isdisjoint(delta) or content.__class__ is list:
+            piece.reasoning = reasoning_of(delta)
     elif isinstance(choice.get("text"), str):
         piece.text = choice["text"]
     finish = choice.get("finish_reason")
@@ -175,7 +208,7 @@ def reasoning_of(delta: Mapping[str, Any]) -> str:
 def _join(blocks: list[Any], key: str, *, nested: bool = False) -> str:
     parts: list[str] = []
     for block in blocks:
-        value = block.get(key) if isinstance(block, Mapping) else None
+        value = block.get(key) if isinstance(block, dict) else None
         if isinstance(value, list) and not nested:  # Mistral nests text blocks in a thinking block
             value = _join(value, "text", nested=True)
         if isinstance(value, str):
@@ -191,64 +224,6 @@ def flat(chunk: Mapping[str, Any], piece: Piece) -> bool:
             piece.text = value
             return True
     return False
-
-
-def native_usage(tokens: Mapping[str, Any]) -> Usage | None:
-    """StackSpot's `tokens` in both shapes: what was asked counts as `user` or as `input`."""
-    asked = [n for n in (count(tokens.get("user")), count(tokens.get("input"))) if n is not None]
-    usage = Usage(
-        user=sum(asked) if asked else None,
-        enrichment=count(tokens.get("enrichment")),
-        output=count(tokens.get("output")),
-        raw=_small(tokens),
-    )
-    return usage if usage.total is not None else None
-
-
-def openai_usage(usage: Mapping[str, Any]) -> Usage | None:
-    """OpenAI's `usage` in both namings, with the cached and reasoning tokens of every server."""
-    prompt = _first(usage, "prompt_tokens_details", "input_tokens_details")
-    output = _first(usage, "completion_tokens_details", "output_tokens_details")
-    read = Usage(
-        user=_first_count(usage, "prompt_tokens", "input_tokens"),
-        output=_first_count(usage, "completion_tokens", "output_tokens"),
-        cached=_first_count(prompt, "cached_tokens")
-        if "cached_tokens" in prompt
-        else _first_count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens"),
-        reasoning=_first_count(output, "reasoning_tokens")
-        if "reasoning_tokens" in output
-        else _first_count(usage, "reasoning_tokens"),
-        raw=_small(usage),
-    )
-    return read if read.total is not None else None
-
-
-def _first(members: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    for key in keys:
-        if isinstance(members.get(key), Mapping):
-            found: Mapping[str, Any] = members[key]
-            return found
-    return {}
-
-
-def _first_count(members: Mapping[str, Any], *keys: str) -> int | None:
-    return next((n for key in keys if (n := count(members.get(key))) is not None), None)
-
-
-def _small(members: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """A copy that is safe to store: few members, short strings, finite numbers."""
-    kept: dict[str, Any] = {}
-    for key, value in list(members.items())[:40]:
-        if isinstance(value, str):
-            value = value[:100]
-        elif isinstance(value, Mapping) and depth == 0:
-            value = _small(value, depth=1)
-        elif isinstance(value, float):
-            value = value if math.isfinite(value) else None
-        elif not (value is None or (isinstance(value, int) and abs(value) < 2**63)):
-            continue
-        kept[key[:64]] = value
-    return kept
 
 
 def _is_error(chunk: Mapping[str, Any]) -> bool:
@@ -289,7 +264,7 @@ def _source(member: Any, key: str) -> tuple[Source | None, set[str]]:
     if isinstance(member, str) and member.strip():
         text = member.strip()[:_LONGEST_WORD]
         return Source(text, text, kind="knowledge_source" if key == "knowledge_source_id" else None), {text}
-    if not isinstance(member, Mapping):
+    if not isinstance(member, dict):
         return None, set()
 
     def word(*names: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat.agents.dialects import interpret, plain_text
 from chat.agents.values import Limits, ReasoningDelta, TextDelta, Usage
 
 from .streams import DONE, Read, data, native, native_end, openai, read, read_bytewise
@@ -283,3 +284,30 @@ def test_any_json_object_is_read_without_raising(chunks: list[dict[str, object]]
     if answer.reader.usage is not None:
         assert isinstance(answer.reader.usage, Usage)
         json.dumps(answer.reader.usage.raw, allow_nan=False)
+
+
+# Near misses of the usual event: its members, each with values that are nothing or something.
+EMPTY_OR_NOT = st.sampled_from([None, "", [], {}, 0, False, "x", ["x"], {"x": 1}, 1, True])
+DELTAS = st.dictionaries(
+    st.sampled_from(["content", "reasoning", "role", "refusal"]), EMPTY_OR_NOT, max_size=2
+)
+CHOICES = st.fixed_dictionaries(
+    {"delta": DELTAS}, optional={"finish_reason": EMPTY_OR_NOT, "index": EMPTY_OR_NOT, "text": EMPTY_OR_NOT}
+)
+CHUNKS = st.dictionaries(KEYS, EMPTY_OR_NOT, max_size=5).flatmap(
+    lambda rest: st.one_of(
+        st.just(rest | {"message": "m"}),
+        st.lists(CHOICES, max_size=2).map(lambda choices: rest | {"choices": choices}),
+        st.lists(CHOICES, min_size=1, max_size=1).map(lambda choices: {"id": "1", "choices": choices}),
+    )
+)
+
+
+@given(st.dictionaries(KEYS, JSON, max_size=4) | CHUNKS)
+def test_the_short_way_to_the_text_says_what_the_long_way_says(chunk: dict[str, object]) -> None:
+    text = plain_text(chunk)
+    if text is not None:
+        piece = interpret("", chunk)
+        assert piece is not None
+        assert vars(piece) in ({"text": text}, {})
+        assert piece.text == text
