@@ -168,6 +168,8 @@ def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agen
 def _parent(conversation: Conversation, public_id: str | None) -> Message | None:
     if public_id is None:
         return conversation.leaf
+    if public_id == ROOT:
+        return None
     parent = conversation.messages.named(public_id).filter(role=Message.Role.ASSISTANT).first()
     if parent is None:
         raise Refused("not_found")

@@ -38,14 +38,16 @@ def _error(message: Message) -> dict[str, Any] | None:
     }
 
 
-def question(message: Message, thread_id: str, *, parent: str | None, author: str | None) -> items.Item:
-    """The item of a question."""
+def question(
+    message: Message, thread_id: str, *, parent: str | None, author: str | None, siblings: Sequence[str] = ()
+) -> items.Item:
+    """The item of a question; without `siblings` it is the only one in its place."""
     return items.user_message(
         id=message.public_id,
         thread_id=thread_id,
         created_at=message.created_at.isoformat(),
         text=message.text,
-        extra={"parent": parent, "author": author},
+        extra={"parent": parent, "author": author, "siblings": list(siblings) or [message.public_id]},
     )
 
 
@@ -93,7 +95,10 @@ def of_branch(conversation: Conversation, branch: Branch) -> list[items.Item]:
         parent = branch.parents[message.pk]
         if message.role == Message.Role.USER:
             author = message.author.get_username() if message.author else None
-            found.append(question(message, conversation.public_id, parent=parent, author=author))
+            siblings = branch.siblings[message.pk]
+            found.append(
+                question(message, conversation.public_id, parent=parent, author=author, siblings=siblings)
+            )
             continue
         if message.reasoning:
             found.append(reasoning(message, conversation.public_id))

@@ -49,7 +49,7 @@ def conversation(request: HttpRequest, thread_id: str) -> HttpResponseBase:
     row = (
         Conversation.objects.visible_to(request.user)
         .select_related("agent")
-        .filter(public_id=thread_id)
+        .named(thread_id)
         .first()
     )
     return _page(request, row) if row else not_there(request)
@@ -60,7 +60,7 @@ def conversation(request: HttpRequest, thread_id: str) -> HttpResponseBase:
 @member
 def older(request: HttpRequest, thread_id: str) -> HttpResponseBase:
     """Messages before the message `before`, as JSON: {items, html, earlier}."""
-    row = Conversation.objects.visible_to(request.user).filter(public_id=thread_id).first()
+    row = Conversation.objects.visible_to(request.user).named(thread_id).first()
     if row is None:
         return not_there(request)
     branch = read_branch(row, before=request.GET.get("before", ""))
@@ -103,7 +103,7 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
     }
     context["boot"] = _boot(request, context, wire)
     if wants_json(request):
-        return JsonResponse(context["boot"])
+        return JsonResponse({**context["boot"], "conversations": listed})
     return render(request, "chat/page.html", context)
 
 

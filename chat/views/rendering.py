@@ -35,6 +35,19 @@ def _question(item: dict[str, Any]) -> dict[str, Any]:
         "text": item["content"][0]["text"],
         "created_at": datetime.fromisoformat(item["created_at"]),
         "author": item["stkweb"]["author"],
+        **_place(item),
+    }
+
+
+def _place(item: dict[str, Any]) -> dict[str, Any]:
+    """Where it stands among its siblings, counted from 1, and who is beside it."""
+    siblings = item["stkweb"]["siblings"]
+    index = siblings.index(item["id"])
+    return {
+        "sibling_index": index + 1,
+        "sibling_count": len(siblings),
+        "sibling_previous": siblings[index - 1] if index else None,
+        "sibling_next": siblings[index + 1] if index + 1 < len(siblings) else None,
     }
 
 
@@ -44,7 +57,6 @@ def _html(text: str) -> str:
 
 def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
     facts, text = item["stkweb"], item["content"][0]["text"]
-    siblings, index = facts["siblings"], facts["siblings"].index(item["id"])
     ended = facts["state"] not in (State.QUEUED, State.STREAMING)
     cut = facts["stop_reason"] == "length" or facts["state"] in _ENDED_PARTIAL
     return {
@@ -61,10 +73,7 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "reasoning_seconds": round(facts["reasoning_ms"] / 1000) if facts["reasoning_ms"] else None,
         "sources": facts["sources"],
         "continues": facts["continues"],
-        "sibling_index": index + 1,
-        "sibling_count": len(siblings),
-        "sibling_previous": siblings[index - 1] if index else None,
-        "sibling_next": siblings[index + 1] if index + 1 < len(siblings) else None,
+        **_place(item),
         "can_retry": ended,
         "can_continue": ended and cut and bool(text),
     }

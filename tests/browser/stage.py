@@ -35,7 +35,7 @@ def question(id: str, text: str, parent: str | None = None) -> dict[str, Any]:
     return {
         "id": id, "thread_id": THREAD, "created_at": BORN, "type": "user_message",
         "content": [{"type": "input_text", "text": text}], "attachments": [], "inference_options": {},
-        "stkweb": {"parent": parent, "author": "alice"},
+        "stkweb": {"parent": parent, "author": "alice", "siblings": [id]},
     }  # fmt: skip
 
 

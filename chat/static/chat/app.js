@@ -13,7 +13,7 @@ import { agentOf, announceEnd, copy } from "stkweb/parts";
 import { Transcript, loadMarkdown } from "stkweb/transcript";
 import { $, Scroller, alarm, boot, icon, say, t, toast } from "stkweb/ui";
 
-const page = { id: boot.conversation?.id ?? null, title: boot.conversation?.title ?? "", marked: false, resyncing: false };
+const page = { id: boot.conversation?.id ?? null, title: boot.conversation?.title ?? "", marked: false, resyncing: false, greeted: false };
 /** Where a person was in each conversation, for the way back. @type {Map<string|null, number|undefined>} */
 const places = new Map();
 
@@ -45,6 +45,7 @@ const connection = new Connection(socket, {
     page.marked = false;
     titled();
     if (page.id && sidebar.rows.get(page.id)?.unread) sidebar.put({ id: page.id, unread: false });
+    if (page.id) subscribe();
   },
 });
 
@@ -215,7 +216,15 @@ function hello(frame) {
   if (frame.version !== boot.version) connection.stale = true;
   if (page.id) subscribe();
   connection.tell();
+  if (page.greeted) relist();
+  page.greeted = true;
   return composer.flush();
+}
+
+/** News of the list has no numbers: after a break it is read anew. */
+async function relist() {
+  const { conversations } = await request("/").catch(() => ({ conversations: null }));
+  if (conversations) sidebar.replace(conversations);
 }
 
 function fed(event) {
@@ -235,7 +244,9 @@ function heard(event) {
 
 function finished(item) {
   announceEnd(item);
-  if (document.hidden) mark();
+  if (document.hidden) return mark();
+  // Asking again from here says that it was read.
+  return subscribe();
 }
 
 function mark() {

@@ -59,6 +59,16 @@ export class Sidebar {
     this.draw();
   }
 
+  /** @param {Row[]} rows the whole list as the server has it */
+  replace(rows) {
+    const before = this.rows;
+    const seen = (row) => row.id === this.page.current() && !document.hidden;
+    this.rows = new Map(rows.map((row) => [row.id, { ...before.get(row.id), ...row, unread: row.unread && !seen(row) }]));
+    const open = before.get(this.page.current() ?? "");
+    if (open && !this.rows.has(open.id)) this.rows.set(open.id, open);
+    this.draw();
+  }
+
   /** @param {{type: string, conversation: any}} event of the feed */
   apply(event) {
     const { id, title, updated_at, state, unread } = event.conversation;
