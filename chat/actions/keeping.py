@@ -89,8 +89,8 @@ def save_draft(user: Any, *, conversation: str | None, text: str) -> None:
             raise Refused("not_found")
     text = text.replace("\x00", "").encode(errors="replace").decode()[:300_000]
     with write_transaction():
-        drafts = Draft.objects.filter(user=user, conversation=row)
-        if not text.strip():
-            drafts.delete()
-        elif not drafts.update(text=text, updated_at=timezone.now()):
-            Draft.objects.create(user=user, conversation=row, text=text)
+        if text.strip():
+            # Two tabs may both make the first one: this survives that.
+            Draft.objects.update_or_create(user=user, conversation=row, defaults={"text": text})
+        else:
+            Draft.objects.filter(user=user, conversation=row).delete()
