@@ -90,14 +90,15 @@ class Runner:
         return ending
 
     def _ending(self, turn: Turn, state: State, code: str = "", error_id: str = "") -> Ending:
-        done = turn.done or Done()
+        # An agent that remembers nothing ends without an id: it is told the branch every time.
+        done = turn.done or Done(conversation_id=turn.spec.request.conversation_id)
         return Ending(
             state=state,
             error_code=code,
             error_id=error_id or (new_id() if code else ""),
             usage=done.usage,
             stop_reason=done.stop_reason or "",
-            upstream_conversation=done.conversation_id or turn.spec.request.conversation_id or "",
+            upstream_conversation=done.conversation_id or "",
             upstream_message=done.message_id or "",
             first_delta_ms=turn.first_delta_ms,
             duration_ms=int((time.monotonic() - turn.started) * 1000),
