@@ -37,11 +37,11 @@ class PooledHandler(ASGIHandler):
             return
         with closing(body):
             response = await threads.run(self._respond, scope, body)
+        if not response.streaming:
+            await self.send_response(response, send)
+            return
         try:
-            if response.streaming:
-                await self._stream(response, receive, send)
-            else:
-                await self.send_response(response, send)
+            await self._stream(response, receive, send)
         finally:
             await threads.run(response.close)
 
@@ -55,7 +55,10 @@ class PooledHandler(ASGIHandler):
         response: HttpResponseBase = self.get_response(request)
         response._handler_class = self.__class__  # type: ignore[attr-defined]
         if isinstance(response, StreamingHttpResponse) and not response.is_async:
-            return _in_threads(response)
+            response = _in_threads(response)
+        if not response.streaming:
+            # Its content is in memory; closing it here saves crossing to a thread a second time.
+            response.close()
         return response
 
     async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:

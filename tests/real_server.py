@@ -164,13 +164,15 @@ class Server:
 
     # -- the process -----------------------------------------------------------------------------
 
+    def command(self) -> list[str]:
+        """What is run."""
+        return [sys.executable, "manage.py", "serve"]
+
     def start(self, *, wait: bool = True) -> Server:
         """Start it; with `wait`, until it is ready to take questions."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"], cwd=ROOT, env=self.env, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command(), cwd=ROOT, env=self.env, stdout=log, stderr=log)
         if wait:
             wait_for(self._ready, START, f"{self.base_url}/readyz answers 200")
         return self
@@ -284,6 +286,14 @@ class Server:
     def cookies(self, session: requests.Session) -> list[dict[str, Any]]:
         """The session's cookies as Playwright takes them."""
         return [{"name": c.name, "value": c.value, "url": self.base_url} for c in session.cookies]
+
+
+class DaphneServer(Server):
+    """The same application under Daphne, which speaks no lifespan."""
+
+    def command(self) -> list[str]:
+        address = ["-b", "127.0.0.1", "-p", str(self.port)]
+        return [sys.executable, "-m", "daphne", "-v", "0", *address, "stkweb.asgi:application"]
 
 
 @contextmanager
