@@ -103,6 +103,10 @@ class Stage:
         self.seq += 1
         self.frame(type="event", thread_id=THREAD, seq=self.seq, event=event)
 
+    def tell_list(self, kind: str, conversation: dict[str, Any]) -> None:
+        """News of the list of conversations."""
+        self.frame(type="feed", event={"type": f"conversation.{kind}", "conversation": conversation})
+
     def delta(self, answer_id: str, text: str) -> None:
         update = {"type": "assistant_message.content_part.text_delta", "content_index": 0, "delta": text}
         self.event(type="thread.item.updated", item_id=answer_id, update=update)

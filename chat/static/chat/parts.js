@@ -7,10 +7,38 @@ import { textOf } from "stkweb/thread";
 import { alarm, boot, fill, h, icon, number, say, strings, svg, t } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
+/** @typedef {{idle: boolean, onward: boolean}} Open nothing is being written; this answer may be continued */
+
+/** Failures that the same question would meet again. */
+const NEEDS_OTHER_WORDS = new Set(["prompt_too_long", "filtered"]);
 
 export const button = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name }, icon(symbol), label);
-export const main = (name, label, symbol) => h("button", { class: "button small", type: "button", "data-do": name }, icon(symbol), label);
+const main = (name, label, symbol) => h("button", { class: "button small", type: "button", "data-do": name }, icon(symbol), label);
 export const waiting = () => h("div", { class: "waiting" }, h("span", { class: "ring", "aria-hidden": "true" }), h("span", {}, t("thinking")));
+
+/** How an answer ended, where it did not end well, and the one way on. @param {Item} item @param {Open} open */
+export function notice(item, { idle, onward }) {
+  const { state, error } = item.stkweb ?? {};
+  if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, t("stopped"))));
+  if (state !== "failed" && state !== "interrupted") return null;
+  const fault = faultOf(error);
+  const way = NEEDS_OTHER_WORDS.has(error?.code ?? "") ? main("edit-question", t("edit_question"), "edit")
+    : onward ? main("continue", t("continue"), "continue")
+    : main("retry", t("retry"), "retry");
+  return h("div", { class: `state ${state}` }, icon(state === "interrupted" ? "cut" : "alert"),
+    h("div", {}, h("p", {}, fault.sentence), h("p", {}, `${fault.kept} ${fault.next}`.trim()), idle && way,
+      error?.id && h("p", { class: "ref" }, t("error_id"), " ", h("code", {}, error.id))));
+}
+
+/** The quiet row under an answer: its tokens, and what may be done with it. @param {Item} item @param {Open} open */
+export function foot(item, { idle, onward }) {
+  const { state, usage } = item.stkweb ?? {};
+  const failed = state === "failed" || state === "interrupted";
+  const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
+    idle && (!failed || onward) && button("retry", t("retry"), "retry"),
+    idle && !failed && onward && button("continue", t("continue"), "continue"));
+  return h("div", { class: "foot" }, tokens(usage), acts);
+}
 
 /** The three sentences for an error. @param {any} error */
 export function faultOf(error) {
@@ -36,7 +64,7 @@ export function siblings(item) {
   return h("span", { class: "which num" }, go(ids[at - 1], t(`previous_${kind}`), "left"), `${number(at + 1)}/${number(ids.length)}`, go(ids[at + 1], t(`next_${kind}`), "right"));
 }
 
-export function tokens(usage) {
+function tokens(usage) {
   const kinds = ["user", "enrichment", "output"];
   if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, t("tokens_unknown"));
   const total = usage.total ?? kinds.reduce((sum, kind) => sum + (usage[kind] ?? 0), 0);

@@ -4,7 +4,7 @@
  * frame. Parts that did not change keep their nodes, so a selection or an open fold survives.
  */
 import { isRunning, textOf } from "stkweb/thread";
-import { button, faultOf, main, siblings, sources, tokens, waiting } from "stkweb/parts";
+import { button, foot, notice, siblings, sources, waiting } from "stkweb/parts";
 import { choice, duration, h, icon, number, say, strings, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
@@ -13,8 +13,6 @@ import { choice, duration, h, icon, number, say, strings, t, time, timeElement, 
 /** Parts of an answer in their order; each is replaced alone. */
 const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "state", "foot"];
 const HINT_AFTER = 10_000;
-/** Failures that the same question would meet again. */
-const NEEDS_OTHER_WORDS = new Set(["prompt_too_long", "filtered"]);
 
 let markdown = null;
 /** Rendering comes when an answer has need of it: a page that is only read does without. */
@@ -232,8 +230,8 @@ export class Transcript {
     if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
     if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
     slot(drawn, "sources", extra.sources?.length ? sources(extra.sources) : null);
-    slot(drawn, "state", live ? null : this.#state(item));
-    slot(drawn, "foot", live ? null : this.#foot(item));
+    slot(drawn, "state", live ? null : notice(item, this.#open(item)));
+    slot(drawn, "foot", live ? null : foot(item, this.#open(item)));
   }
 
   /** A wait has an end that is told: after ten seconds the line says that it goes on. */
@@ -286,21 +284,6 @@ export class Transcript {
     drawn.text = text;
   }
 
-  #state(item) {
-    const { state, error } = item.stkweb ?? {};
-    if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, t("stopped"))));
-    if (state !== "failed" && state !== "interrupted") return null;
-    const fault = faultOf(error);
-    const action = this.thread.running() ? null
-      : NEEDS_OTHER_WORDS.has(error?.code ?? "") ? main("edit-question", t("edit_question"), "edit")
-      : this.#continuable(item) ? main("continue", t("continue"), "continue")
-      : main("retry", t("retry"), "retry");
-    return h("div", { class: `state ${state}` }, icon(state === "interrupted" ? "cut" : "alert"),
-      h("div", {}, h("p", {}, fault.sentence), h("p", {}, `${fault.kept} ${fault.next}`.trim()),
-        action,
-        error?.id && h("p", { class: "ref" }, t("error_id"), " ", h("code", {}, error.id))));
-  }
-
   /** An answer that was cut may go on, as long as nothing came after it. */
   #continuable(item) {
     const { state, stop_reason: reason } = item.stkweb ?? {};
@@ -308,15 +291,9 @@ export class Transcript {
     return cut && Boolean(textOf(item)) && this.#last()?.id === item.id;
   }
 
-  #foot(item) {
-    const { state, usage } = item.stkweb ?? {};
-    const idle = !this.thread.running();
-    const failed = state === "failed" || state === "interrupted";
-    const onward = this.#continuable(item);
-    const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
-      idle && (!failed || onward) && button("retry", t("retry"), "retry"),
-      idle && !failed && onward && button("continue", t("continue"), "continue"));
-    return h("div", { class: "foot" }, tokens(usage), acts);
+  /** What may be done with an answer now. */
+  #open(item) {
+    return { idle: !this.thread.running(), onward: this.#continuable(item) };
   }
 }
 
