@@ -41,8 +41,8 @@ class Setting:
         return "STKAI_" + self.name.upper().replace(".", "_")
 
 
-# The SDK's defaults, but for two: a minute is too short for a reasoning model's first byte, and a
-# token URL cannot be guessed.
+# The SDK's defaults, but for three: a minute is too short for a reasoning model's first byte, a third
+# retry of a paid call is one too many, and a token URL cannot be guessed.
 SETTINGS: Final = (
     Setting("auth.client_id", "text", None),
     Setting("auth.client_secret", "secret", None),
