@@ -60,7 +60,8 @@ class Tab:
         await self.socket.opened
 
     def subscribe(self, thread_id: str, after: int | None = None) -> None:
-        self.thread_id = thread_id
+        """Watch a conversation, or go on with it after the number `after`."""
+        self.thread_id, self.seq = thread_id, after or 0
         self.socket.send_text(json.dumps({"type": "subscribe", "thread_id": thread_id, "after": after}))
 
     def _take(self, now: int, payload: bytes) -> None:
@@ -71,6 +72,8 @@ class Tab:
                 self._count(int(found[1]))
             return
         frame = json.loads(payload)
+        if frame.get("thread_id") != self.thread_id:
+            return
         if frame["type"] == "snapshot":
             self.seq = max(self.seq, frame["seq"])
             for item in frame["items"]:
@@ -104,10 +107,12 @@ class Tab:
         return answer_id in self.ended
 
     def track(self, answer_id: str, shape: Shape, requested_ns: int) -> Track:
-        """Replay the kept frames for one answer, by the protocol's rules."""
+        """Replay the kept frames for an answer of the watched conversation, by the protocol's rules."""
         track, text, seq = Track(shape, requested_ns), "", 0
         for now, payload in self.kept:
             frame = json.loads(payload)
+            if frame.get("thread_id") != self.thread_id:
+                continue
             if frame["type"] == "snapshot":
                 seq = max(seq, frame["seq"])
                 whole = next((_text(item) for item in frame["items"] if item["id"] == answer_id), "")

@@ -31,8 +31,8 @@ def ramp(count: int, rate: float = RATE, seed: int = 1) -> list[float]:
 
 
 def paced(count: int, steady: float) -> Shape:
-    """The shape that keeps all `count` streams up for `steady` seconds after the ramp."""
-    return Shape(int((count / RATE + steady + 1) * 1000 / PACE_MS), PACE_MS)
+    """The shape that keeps `count` streams up for `steady` seconds after a ramp up to 2 s late."""
+    return Shape(int((count / RATE + steady + 2) * 1000 / PACE_MS), PACE_MS)
 
 
 @contextmanager
@@ -241,9 +241,11 @@ async def product_memory(product: Product, counts: Sequence[int], steady: float)
     figures: Figures = {"start s": product.start(), "fresh MB": product.server.memory_kb() / 1000}
     person = await product.sign_in()
     await person.http.request("GET", "/", person.headers() | {"Accept": "text/html"})
-    await person.open_tabs(1)
-    await ask_all(product, [person], Shape(60, PACE_MS), [0.0])
     person.close()
+    # Enough at once that every thread has worked and has its database connection: those belong to rest.
+    people = await gather_people(product, 40, 1)
+    await ask_all(product, people, Shape(60, PACE_MS), [0.0] * len(people))
+    close_all(people)
     await asyncio.sleep(1)
     rest = product.server.memory_kb()
     figures["rest MB"] = rest / 1000
