@@ -45,8 +45,15 @@ POLICY = {
 ANONYMOUS = ["/accounts/login/", "/admin/login/", "/no/such/page", "/accounts/logout/", "/%00", "/c/x/"]
 SIGNED_IN = ["/", "/c/01ARZ3NDEKTSV4RRFFQ69G5FAV/", "/accounts/password_change/", "/session/"]
 OTHER = ["/livez", "/readyz", "/metrics", "/static/chat/admin-policy.js", "/static/none.js", "/static/../x"]
-ADMIN = ["/admin/", "/admin/chat/agent/", "/admin/chat/agent/add/", "/admin/chat/ledgerentry/", "/admin/auth/user/add/",
-         "/admin/jsi18n/", "/admin/no/such/page/"]  # fmt: skip
+ADMIN = [
+    "/admin/",
+    "/admin/chat/agent/",
+    "/admin/chat/agent/add/",
+    "/admin/chat/ledgerentry/",
+    "/admin/auth/user/add/",
+    "/admin/jsi18n/",
+    "/admin/no/such/page/",
+]
 
 
 def check_headers(answer: requests.Response) -> None:

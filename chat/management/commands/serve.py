@@ -27,7 +27,7 @@ PING, PING_TIMEOUT = 20.0, 20.0
 
 class Command(BaseCommand):
     help = "Serve the product at STKWEB_LISTEN."
-    requires_system_checks = ["__all__"]
+    requires_system_checks = "__all__"
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, _, port = settings.LISTEN.rpartition(":")
