@@ -16,13 +16,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stkweb.settings")
 django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (after setup)
-from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 
 from chat.routing import websocket_urlpatterns  # noqa: E402
 from chat.turns import runtime  # noqa: E402
-from stkweb.edge import Edge, Receive, Scope, Send  # noqa: E402
+from stkweb.edge import Edge, OwnOrigins, Receive, Scope, Send  # noqa: E402
 from stkweb.handler import PooledHandler  # noqa: E402
 
 
@@ -58,7 +57,7 @@ def _http() -> Any:
 _router: Any = ProtocolTypeRouter(
     {
         "http": Edge(_http()),
-        "websocket": OriginValidator(URLRouter(websocket_urlpatterns), settings.ORIGINS),
+        "websocket": OwnOrigins(URLRouter(websocket_urlpatterns), settings.ORIGINS),
         "lifespan": lifespan,
     }
 )
