@@ -450,6 +450,7 @@ class AgentServer:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(10)
+            assert not self._thread.is_alive(), "the server did not stop"
         if self.errors:
             raise self.errors[0]
 
@@ -496,6 +497,8 @@ class AgentServer:
             self.errors.append(error)
         finally:
             connection.closed_at = time.monotonic()
+            if self._tls is not None and connection.closed_by != "client":
+                writer.transport.abort()  # a client that keeps its connection never says goodbye
             writer.close()
             with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
