@@ -19,7 +19,9 @@ from typing import Final
 import requests
 
 from .errors import AgentError, without
+from .http import Vet
 from .refusals import refusal_of_response
+from .sessions import new_session
 from .values import AgentConfig, count
 
 MARGIN: Final = 60.0
@@ -49,8 +51,9 @@ class Token:
 class TokenSource:
     """The token of one credential. Safe to use from any thread and any event loop."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, vet: Vet | None = None) -> None:
         self._config = config
+        self._vet = vet
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._pending: Future[Token] | None = None
@@ -112,14 +115,12 @@ class TokenSource:
             "client_id": config.client_id,
             "client_secret": config.client_secret,
         }
-        with requests.Session() as session:
-            # Neither ~/.netrc nor proxies of the environment have a say in where a secret goes.
-            session.trust_env = False
+        with new_session(self._vet) as session:
             try:
                 with session.post(
                     config.token_url,
                     data=form,
-                    headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                    headers={"Accept": "application/json"},
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                     proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,
                     verify=config.ca_bundle or True,
@@ -176,23 +177,17 @@ def _again(error: AgentError) -> AgentError:
     )
 
 
-_sources: dict[tuple[str, ...], TokenSource] = {}
+_sources: dict[tuple[object, ...], TokenSource] = {}
 _sources_lock = threading.Lock()
 
 
-def token_source(config: AgentConfig) -> TokenSource:
+def token_source(config: AgentConfig, vet: Vet | None = None) -> TokenSource:
     """The one `TokenSource` of this process for the credential of `config`."""
-    key = (
-        config.token_url,
-        config.client_id,
-        config.client_secret,
-        config.proxy or "",
-        config.ca_bundle or "",
-    )
+    key = (config.token_url, config.client_id, config.client_secret, config.proxy, config.ca_bundle, vet)
     with _sources_lock:
         source = _sources.get(key)
         if source is None:
             while len(_sources) >= MOST_SOURCES:  # credentials that were changed meanwhile
                 _sources.pop(next(iter(_sources)))
-            source = _sources[key] = TokenSource(config)
+            source = _sources[key] = TokenSource(config, vet)
         return source

@@ -17,6 +17,7 @@ from typing import Any
 from .demo import DemoClient
 from .errors import AgentError
 from .handlers import HandlerError, ResultHandler, apply, raw
+from .http import Vet
 from .reading import BlockingCall, read_answer
 from .retry import RetryPolicy
 from .values import (
@@ -107,8 +108,14 @@ class BlockingClient:
     """Talks to one agent from threads. Safe to share between them."""
 
     def __init__(
-        self, config: AgentConfig, limits: Limits | None = None, *, policy: RetryPolicy | None = None
+        self,
+        config: AgentConfig,
+        limits: Limits | None = None,
+        *,
+        policy: RetryPolicy | None = None,
+        vet: Vet | None = None,
     ) -> None:
+        self._vet = vet
         self._config = config
         self._limits = limits or Limits()
         self._policy = policy or RetryPolicy()
@@ -124,7 +131,7 @@ class BlockingClient:
         if self._config.kind == "demo":
             yield from self._stream_demo(request, cancellation)
         else:
-            call = BlockingCall(self._config, self._limits, self._policy, cancellation)
+            call = BlockingCall(self._config, self._limits, self._policy, cancellation, self._vet)
             yield from read_answer(call, request)
 
     def _stream_demo(self, request: AgentRequest, cancellation: Cancellation) -> Iterator[list[AgentEvent]]:

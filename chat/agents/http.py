@@ -58,19 +58,19 @@ class _VettingResolver(AbstractResolver):
 class HttpSession:
     """A lazily made aiohttp session; one a process, on one event loop.
 
-    `vet`, when given, is asked about every address before it is connected to. Addresses reached
-    through a proxy are the proxy's business.
+    `vet`, when given, is asked about every address before it is connected to, for tokens too. What is
+    reached through a proxy is the proxy's business.
     """
 
     def __init__(self, vet: Vet | None = None) -> None:
-        self._vet = vet
+        self.vet = vet
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            resolver = _VettingResolver(self._vet) if self._vet is not None else aiohttp.ThreadedResolver()
+            resolver = _VettingResolver(self.vet) if self.vet is not None else aiohttp.ThreadedResolver()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=resolver, use_dns_cache=self._vet is None),
+                connector=aiohttp.TCPConnector(limit=0, resolver=resolver, use_dns_cache=self.vet is None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
                 auto_decompress=False,
@@ -108,13 +108,13 @@ class HttpSession:
 
     def _vet_literal(self, url: str) -> None:
         # aiohttp asks no resolver about an address that is written out.
-        if self._vet is None:
+        if self.vet is None:
             return
         host = URL(url).host or ""
         if not is_ip_address(host):
             return
         try:
-            allowed = self._vet(host, str(ip_address(host)))
+            allowed = self.vet(host, str(ip_address(host)))
         except ValueError:  # a decimal or padded spelling: aiohttp connects to it all the same
             allowed = False
         if not allowed:

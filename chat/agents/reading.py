@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,15 +15,15 @@ import urllib3
 from . import openai, options, stackspot
 from .answer import AnswerReader
 from .errors import AgentError
-from .http import USER_AGENT, reason
+from .http import Vet, reason
 from .refusals import BODY_BYTES, refusal_of_response
 from .retry import RetryPolicy
+from .sessions import session
 from .streaming import END_GRACE, ERROR_BODY_SECONDS, Endpoint, check_form, encode
 from .values import AgentConfig, AgentEvent, AgentRequest, Done, Limits
 
 READ_BYTES: Final = 65_536
 _NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
-_sessions = threading.local()
 
 
 class Stop(Protocol):
@@ -48,11 +47,12 @@ class BlockingCall:
     limits: Limits
     policy: RetryPolicy
     stop: Stop
+    vet: Vet | None = None
 
 
 def read_answer(call: BlockingCall, request: AgentRequest) -> Iterator[list[AgentEvent]]:
     """The events of one answer. Raises AgentError; just ends when it was stopped."""
-    endpoint, payload, cumulative = _prepare(call.config, request)
+    endpoint, payload, cumulative = _prepare(call, request)
     total_at = time.monotonic() + call.limits.total
     response = _open(call, endpoint, encode(payload), total_at)
     if response is None:
@@ -79,27 +79,18 @@ def read_answer(call: BlockingCall, request: AgentRequest) -> Iterator[list[Agen
         response.close()
 
 
-def _prepare(config: AgentConfig, request: AgentRequest) -> tuple[Endpoint, dict[str, Any], bool]:
+def _prepare(call: BlockingCall, request: AgentRequest) -> tuple[Endpoint, dict[str, Any], bool]:
+    config = call.config
     if config.kind == "stackspot":
         cumulative = {**config.options, **request.options}.get("cumulative", False)
         return (
-            stackspot.StackSpotEndpoint(config),
+            stackspot.StackSpotEndpoint(config, call.vet),
             stackspot.payload_of(config, request),
             options.boolean("cumulative", cumulative),
         )
     if config.kind == "openai":
         return openai.OpenAIEndpoint(config), openai.payload_of(config, request), False
     raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")
-
-
-def session() -> requests.Session:
-    """This thread's session: requests does not promise that one may be shared."""
-    found: requests.Session | None = getattr(_sessions, "session", None)
-    if found is None:
-        found = _sessions.session = requests.Session()
-        found.trust_env = False
-        found.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-    return found
 
 
 def _open(call: BlockingCall, endpoint: Endpoint, body: bytes, total_at: float) -> requests.Response | None:
@@ -134,7 +125,7 @@ def _post(call: BlockingCall, url: str, body: bytes, headers: Any, total_at: flo
     if left <= 0:
         raise AgentError("too_long")
     try:
-        return session().post(
+        return session(call.vet).post(
             url,
             data=body,
             headers={"Content-Type": "application/json", "Accept": "text/event-stream", **headers},

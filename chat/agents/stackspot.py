@@ -15,7 +15,7 @@ from ulid import ULID
 from . import options
 from .auth import TokenSource, token_source
 from .errors import AgentError
-from .http import HttpSession
+from .http import HttpSession, Vet
 from .retry import RetryPolicy
 from .streaming import Call, OpenResponses, stream_answer
 from .transcript import transcript
@@ -60,7 +60,7 @@ class StackSpotClient:
         Ends after one `Done`; raises AgentError. `Done.conversation_id` is the id to send with the
         next question of the branch.
         """
-        endpoint = StackSpotEndpoint(self._config)
+        endpoint = StackSpotEndpoint(self._config, self._http.vet)
         payload = payload_of(self._config, request)
         chosen = {**self._config.options, **request.options}
         call = Call(
@@ -90,7 +90,7 @@ class StackSpotEndpoint:
 
     renewable = True
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, vet: Vet | None) -> None:
         if not _AGENT_ID.fullmatch(config.agent_id):
             raise AgentError("agent_misconfigured", detail="the agent id is not usable")
         if not (config.client_id and config.client_secret):
@@ -98,7 +98,7 @@ class StackSpotEndpoint:
         options.address(config.token_url, "token URL")
         base_url = options.address(config.base_url or DEFAULT_BASE_URL, "base URL")
         self._config = config
-        self._tokens: TokenSource = token_source(config)
+        self._tokens: TokenSource = token_source(config, vet)
         self._token = ""
         self.url = f"{base_url}/v1/agent/{config.agent_id}/chat"
 

@@ -22,9 +22,11 @@ import requests
 from . import options
 from .auth import token_source
 from .errors import AgentError
-from .reading import request_error, session
+from .http import Vet
+from .reading import request_error
 from .refusals import BODY_BYTES, refusal_of_response
 from .retry import RetryPolicy
+from .sessions import session
 from .values import AgentConfig
 
 DEFAULT_BASE_URL: Final = "https://data-integration-api.stackspot.com"
@@ -114,12 +116,14 @@ class UploadClient:
         form_timeout: float = 30.0,
         transfer_timeout: float = 120.0,
         connect_timeout: float = 5.0,
+        vet: Vet | None = None,
     ) -> None:
+        self._vet = vet
         self._config = config
         self._policy = policy
         self._form_timeout = (connect_timeout, form_timeout)
         self._transfer_timeout = (connect_timeout, transfer_timeout)
-        self._tokens = token_source(config)
+        self._tokens = token_source(config, vet)
 
     def upload(self, upload: Upload) -> str:
         """The upload id of the file. Raises AgentError.
@@ -210,7 +214,7 @@ class UploadClient:
     def _post(self, url: str, timeout: tuple[float, float], token: str = "", **given: Any) -> _Answer:
         config = self._config
         try:
-            with session().post(
+            with session(self._vet).post(
                 url,
                 headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=timeout,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from chat.agents import AgentError, HttpSession
+from chat.agents import AgentError, AgentRequest, HttpSession
 from chat.agents.addresses import check_agent_url, is_public, vetting
+from chat.agents.auth import TokenSource
+from chat.agents.blocking import BlockingClient
+from chat.agents.retry import RetryPolicy
+from chat.agents.uploads import Upload, UploadClient
 from tests.agent_server import AgentServer
 
 from .calls import ask
@@ -97,17 +103,58 @@ def test_a_listed_host_may_be_anywhere_and_without_tls() -> None:
 async def test_nothing_reaches_a_listener_that_is_not_allowed(agent_server: AgentServer, host: str) -> None:
     session = HttpSession(vetting([]))
     try:
-        config = agent_server.config(base_url=f"http://{host}:{agent_server.port}")
+        config = agent_server.config("openai", base_url=f"http://{host}:{agent_server.port}")
         assert (await ask(session, config)).code == "unreachable"
     finally:
         await session.close()
-    assert agent_server.chats == []
+    assert agent_server.connections == []
 
 
 async def test_a_listed_host_is_reached(agent_server: AgentServer) -> None:
     session = HttpSession(vetting(["localhost"]))
     try:
-        config = agent_server.config(base_url=f"http://localhost:{agent_server.port}")
+        config = agent_server.config("openai", base_url=f"http://localhost:{agent_server.port}")
         assert (await ask(session, config)).code is None
     finally:
         await session.close()
+
+
+HOSTS = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_secret_is_not_taken_to_an_address_that_is_not_allowed(
+    agent_server: AgentServer, host: str
+) -> None:
+    config = agent_server.config(token_url=f"http://{host}:{agent_server.port}/oidc/oauth/token")
+    with pytest.raises(AgentError, match="unreachable"):
+        TokenSource(config, vetting([])).get_blocking()
+    assert agent_server.connections == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_blocking_calls_and_uploads_go_only_where_they_may(agent_server: AgentServer, host: str) -> None:
+    url = f"http://{host}:{agent_server.port}"
+    config = agent_server.config("openai", base_url=url)
+    error = BlockingClient(config, vet=vetting([])).chat(AgentRequest("Hi")).error
+    assert isinstance(error, AgentError) and error.code == "unreachable"
+    config = agent_server.config(options={"upload_base_url": url})
+    policy = RetryPolicy(max_retries=0)
+    with pytest.raises(AgentError, match="unreachable"):
+        UploadClient(config, policy=policy, vet=vetting([])).upload(Upload("a.txt", b"x"))
+    assert agent_server.connections == []
+
+
+async def test_everything_reaches_a_listed_host(agent_server: AgentServer) -> None:
+    url = f"http://localhost:{agent_server.port}"
+    vet = vetting(["localhost"])
+    config = agent_server.config(
+        base_url=url, token_url=f"{url}/oidc/oauth/token", options={"upload_base_url": url}
+    )
+    session = HttpSession(vet)
+    try:
+        assert (await ask(session, config)).code is None
+    finally:
+        await session.close()
+    response = await asyncio.to_thread(BlockingClient(config, vet=vet).chat, AgentRequest("Hi"))
+    assert response.error is None
