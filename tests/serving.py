@@ -97,6 +97,7 @@ class Serving:
 
     def close(self) -> None:
         self.shut()
+        self.run(_end_tasks())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
@@ -139,6 +140,13 @@ class Serving:
         recorder = Recorder()
         self.run(self.runtime.hub.watch(feed_topic(user.pk), recorder))
         return recorder
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture

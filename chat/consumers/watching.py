@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chat.models import Conversation
-from chat.models.branches import read_branch
+from chat.models.branches import PAGE, read_branch
 from chat.protocol import frames
 from chat.protocol.items import Item
 from chat.turns import items, runtime
@@ -32,8 +32,9 @@ def read(conversation: Conversation, after: int | None) -> Reading:
         after = None
     branch = read_branch(conversation, after_seq=after)
     seq = max([conversation.seq, *(message.seq for message in branch.messages)])
-    if after is not None and after > seq:
-        # The number is from a process that died before it saved: start over.
+    number_unknown = after is not None and after > seq  # of a process that died before it saved
+    too_much = after is not None and branch.earlier and len(branch.messages) == PAGE  # a hole before it
+    if number_unknown or too_much:
         return read(conversation, None)
     return Reading(conversation.pk, seq, items.of_branch(conversation, branch), complete=after is None)
 

@@ -1,4 +1,4 @@
-"""Try again, continue, show another branch: nothing is overwritten, and the agent is told what it must know."""
+"""Try again, continue, show another branch: nothing is overwritten, and the agent knows what it must."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from chat import actions
 from chat.actions import Refused
@@ -108,14 +108,14 @@ def test_a_draft_may_hold_what_a_question_may_not(alice: Any, conversation: str)
 
 @pytest.mark.parametrize("new", [True, False])
 def test_two_tabs_may_save_a_draft_at_the_same_moment(alice: Any, conversation: str, new: bool) -> None:
-    errors: list[BaseException] = []
+    errors: list[DatabaseError] = []
     barrier = threading.Barrier(8)
 
     def save(n: int) -> None:
         barrier.wait()
         try:
             actions.save_draft(alice, conversation=None if new else conversation, text=f"draft {n}")
-        except BaseException as error:
+        except DatabaseError as error:
             errors.append(error)
         finally:
             connection.close()
