@@ -113,7 +113,7 @@ async def test_nothing_reaches_a_listener_that_is_not_allowed(agent_server: Agen
 async def test_a_listed_host_is_reached(agent_server: AgentServer) -> None:
     session = HttpSession(vetting(["localhost"]))
     try:
-        config = agent_server.config("openai", base_url=f"http://localhost:{agent_server.port}")
+        config = agent_server.config("openai", base_url=f"http://localhost:{agent_server.port}/v1")
         assert (await ask(session, config)).code is None
     finally:
         await session.close()
