@@ -33,6 +33,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Agent
+        widgets = {name: forms.Textarea(attrs={"rows": 4, "cols": 60}) for name in ("examples", "options")}
         fields = (
             "name", "kind", "description", "examples", "base_url", "token_url", "agent_id", "client_id",
             "options", "ca_bundle", "proxy", "enabled", "position",

@@ -29,7 +29,7 @@ def _tokens(field: str) -> Any:
 @admin.register(LedgerEntry)
 class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
-        "ended_at", "username", "agent_name", "user", "enrichment", "output", "outcome", "error_code",
+        "ended_at", "username", "agent_name", "outcome", "user", "enrichment", "output", "error_code",
         "duration_ms",
     )  # fmt: skip
     list_filter = ("ended_at", "outcome", "certainty", "agent_name", "username")
