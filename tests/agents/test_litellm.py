@@ -1,0 +1,102 @@
+"""Our OpenAI-compatible client against a server nobody here wrote: LiteLLM's proxy with mock answers.
+
+It brings a hundred packages, so it lives in an environment of its own:
+
+    python3.11 -m venv DIR && DIR/bin/pip install 'litellm[proxy]'
+    STKWEB_TEST_LITELLM=DIR/bin/litellm pytest tests/agents/test_litellm.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from chat.agents import AgentConfig, AgentRequest, HttpSession
+from chat.agents.blocking import BlockingClient, Status
+
+from .calls import ask
+
+KEY = "sk-test-1234"
+TEXT = "Olá: a mock answer with \u2028, שלום and 👩‍👧."
+LITELLM = os.environ.get("STKWEB_TEST_LITELLM") or shutil.which("litellm")
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(LITELLM is None, reason="LiteLLM is not installed: STKWEB_TEST_LITELLM names none"),
+]
+
+
+@pytest.fixture(scope="module")
+def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentConfig]:
+    """The proxy, with one model that answers TEXT."""
+    assert LITELLM is not None
+    folder = tmp_path_factory.mktemp("litellm")
+    model = {"model": "openai/gpt-4o", "api_key": "none", "mock_response": TEXT}
+    settings = {
+        "model_list": [{"model_name": "mock", "litellm_params": model}],
+        "general_settings": {"master_key": KEY},
+    }
+    # JSON is YAML but for two things: surrogate pairs, and U+2028, which YAML takes for a line end.
+    text = json.dumps(settings, ensure_ascii=False).replace("\u2028", "\\u2028")
+    (folder / "config.yaml").write_text(text, "utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [LITELLM, "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    # Its list of prices would be fetched from the internet otherwise.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        _await(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "log")
+        yield AgentConfig(
+            "openai", "LiteLLM", base_url=f"http://127.0.0.1:{port}/v1", agent_id="mock", client_secret=KEY
+        )
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+        try:
+            if requests.get(url, timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+
+
+async def test_it_streams_the_answer_with_usage(litellm: AgentConfig, http: HttpSession) -> None:
+    answer = await ask(http, litellm, "Hello")
+    assert (answer.text, answer.code) == (TEXT, None)
+    assert sum(bool(read) for read in answer.reads) > 1
+    assert answer.done.stop_reason == "stop"
+    usage = answer.done.usage
+    assert usage is not None and usage.user and usage.output
+    assert usage.raw is not None and usage.total == usage.raw["total_tokens"]
+
+
+def test_a_blocking_call_gets_the_same_answer(litellm: AgentConfig) -> None:
+    response = BlockingClient(litellm).chat(AgentRequest("Hello"))
+    assert (response.status, response.text) == (Status.SUCCESS, TEXT)
+    assert response.usage is not None and response.usage.total
+
+
+async def test_a_model_it_does_not_have_is_a_refusal_that_names_it(
+    litellm: AgentConfig, http: HttpSession
+) -> None:
+    answer = await ask(http, replace(litellm, agent_id="no-such-model"))
+    assert answer.code in ("rejected", "agent_not_found")
+    assert "no-such-model" in answer.error.detail
