@@ -468,6 +468,8 @@ class AgentServer:
             self._loop.run_forever()
         finally:
             listener.close()
+            # A connection that was just accepted begins, so that it is there to be closed.
+            self._loop.run_until_complete(asyncio.sleep(0.01))
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()

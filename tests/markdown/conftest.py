@@ -12,24 +12,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from chat.importmap import IMPORTS
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.md"))
 HOSTILE: list[str] = json.loads((Path(__file__).parent / "hostile.json").read_text())
 STATIC = Path(__file__).resolve().parents[2] / "chat/static"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-n0nce'; style-src 'self'; img-src 'self' data: blob:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; "
@@ -108,12 +97,10 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser_page(site: Site) -> Iterator[Page]:
+def browser_page(site: Site, browser: Browser) -> Iterator[Page]:
     """Return one page for a file of tests, with the modules loaded as `window.markdown`."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page()
-        page.goto(site.url)
-        until(page, "window.markdown !== undefined")
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.goto(site.url)
+    until(page, "window.markdown !== undefined")
+    yield page
+    page.close()
