@@ -39,13 +39,15 @@ class Outbox:
         """Queue a frame; never blocks, never raises."""
         if self.closed:
             return
-        self._frames.append(frame)
-        self._size += len(frame)
+        # Looked at before this frame: one that is larger than the limit by itself, as the snapshot of
+        # a long conversation is, must reach a reader that keeps up.
         if self._size > settings.LIMIT_UNSENT_BYTES or self._stuck():
             metrics.SLOW_SOCKETS.inc()
             self.shut()
             self._close(TOO_SLOW)
             return
+        self._frames.append(frame)
+        self._size += len(frame)
         self._news.set()
 
     def shut(self) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from channels.consumer import get_handler_name
@@ -50,6 +51,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._watching: dict[str, Watching] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bad_frames = 0
+        self._leaving = False
         self._allowance, self._counted = float(FRAMES_AT_ONCE), time.monotonic()
 
     # -- coming and going ------------------------------------------------------------------------
@@ -85,7 +87,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def sign_off(self) -> None:
         """Signed out, deactivated or with a new password: nothing more goes to this socket."""
-        self.outbox.shut()
         self._close_soon(NOT_SIGNED_IN)
 
     def watched(self) -> list[int]:
@@ -111,10 +112,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 self._spawn(self._read_again(watching))
 
     def _close_soon(self, code: int) -> None:
-        self._spawn(self._close(code))
+        self.outbox.shut()
+        self._spawn(self._leave(code))
 
-    async def _close(self, code: int) -> None:
-        await self.close(code)
+    async def _leave(self, code: int) -> None:
+        """Close the socket, once; what is still under way to or from it counts no more."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self.outbox.shut()
+        with suppress(OSError):  # the reader was gone first
+            await self.close(code)
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine, context=contextvars.Context())
@@ -124,10 +132,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
     # -- frames from the browser -----------------------------------------------------------------
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self._leaving:
+            return
         if text_data is None or not self._may_receive():
-            await self.close(ABUSE)
+            await self._leave(ABUSE)
         elif len(text_data) > settings.LIMIT_FRAME_BYTES:
-            await self.close(TOO_LARGE)
+            await self._leave(TOO_LARGE)
         else:
             await self._receive(text_data)
 
@@ -156,7 +166,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _refuse_frame(self) -> None:
         self._bad_frames += 1
         if self._bad_frames > MAX_BAD_FRAMES:
-            await self.close(ABUSE)
+            await self._leave(ABUSE)
         else:
             self.outbox.put(frames.error("bad_frame"))
 
@@ -177,7 +187,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         thread_id = frame.thread_id
         self._unwatch(thread_id)
         if len(self._watching) >= MAX_WATCHED:
-            await self.close(ABUSE)
+            await self._leave(ABUSE)
             return
         # Joining needs no leave: nothing is let through before the rows were read as this person.
         watching = Watching(thread_id, self.outbox.put, lambda: self._spawn(self._after_gap(watching)))
