@@ -222,14 +222,23 @@ export class Scroller {
     this.#next({ type: "none" });
   }
 
-  /** Change something above the view without moving what is being read. @param {() => void} change */
+  /**
+   * Change something above the view without moving what is being read. Messages that come near the view take their
+   * real height only then, so the place is held for a few frames. @param {() => void} change
+   */
   keep(change) {
+    const edge = this.element.getBoundingClientRect().top;
+    const anchor = [...this.element.querySelectorAll("article")].find((one) => one.getBoundingClientRect().bottom > edge);
+    const place = anchor?.getBoundingClientRect().top ?? 0;
     this.element.classList.add("still");
-    const before = this.element.scrollHeight - this.element.scrollTop;
+    const hold = (frames) => {
+      if (anchor) this.element.scrollTop += anchor.getBoundingClientRect().top - place;
+      this.#last = this.element.scrollTop;
+      if (frames) requestAnimationFrame(() => hold(frames - 1));
+      else this.element.classList.remove("still");
+    };
     change();
-    this.element.scrollTop = this.element.scrollHeight - before;
-    this.#last = this.element.scrollTop;
-    requestAnimationFrame(() => this.element.classList.remove("still"));
+    hold(4);
   }
 
   /** @param {number|undefined} top where it was, or undefined for the end */
