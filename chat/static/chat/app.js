@@ -9,7 +9,7 @@ import { Connection } from "stkweb/connection";
 import { Refused, Socket, request } from "stkweb/net";
 import { Sidebar } from "stkweb/sidebar";
 import { Thread, isRunning, textOf } from "stkweb/thread";
-import { agentOf, announceEnd, copy } from "stkweb/parts";
+import { agentOf, announceEnd, copy, titleFrom } from "stkweb/parts";
 import { Transcript, loadMarkdown } from "stkweb/transcript";
 import { $, Scroller, alarm, boot, icon, say, t, toast } from "stkweb/ui";
 
@@ -155,7 +155,8 @@ function accepted(reply, sent) {
   if (sent.conversation !== page.id) return;
   const born = !page.id;
   if (born) {
-    Object.assign(page, { id: conversation, title: sent.text.trim().split("\n")[0].slice(0, 80) });
+    // The feed may have told the title before the reply came.
+    Object.assign(page, { id: conversation, title: sidebar.rows.get(conversation)?.title || titleFrom(sent.text) });
     thread = new Thread(conversation);
     transcript.rebase(thread);
     $("agent").value = sent.agent;

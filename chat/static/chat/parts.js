@@ -108,3 +108,15 @@ export async function copy(text) {
 
 /** @param {string} id @returns {{id: string, name: string}} an agent of the page, the first where it is gone */
 export const agentOf = (id) => boot.agents?.find((agent) => agent.id === id) ?? boot.agents?.[0] ?? { id: "", name: "" };
+
+/** Characters of a title made from a question. */
+const TITLE = 60;
+/** The title that the server will make of a first question (title_from in chat/actions/text.py). @param {string} question */
+export function titleFrom(question) {
+  const words = question.trim().split(/\s+/).join(" ");
+  const line = words.replace(/^[#>*`\-\s]+/, "") || words;
+  if (line.length <= TITLE) return line;
+  const cut = line.slice(0, TITLE - 1);
+  const space = cut.lastIndexOf(" ");
+  return `${(space > TITLE / 2 ? cut.slice(0, space) : cut).replace(/[ ,.;:]+$/, "")}…`;
+}
