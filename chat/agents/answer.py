@@ -23,7 +23,8 @@ class AnswerReader:
     """Reads one answer. Feed it every read of the body, then call `finish`.
 
     closed      nothing more will be taken: read no further
-    stopped     the answer has ended properly, only its end marker or the end of the body is due
+    stopped     the answer may end here: it said so, or gave its token counts
+    text_ended  no more text will come, only counts, an end marker or the end of the body
     fault       why the answer failed; what `feed` returned before is still good
     ignored     pieces that came after the end
     bad         unreadable events altogether
@@ -49,7 +50,7 @@ class AnswerReader:
         self._recognised = False
         self._withheld = False
         self._has_text = False
-        self._text_ended = False
+        self.text_ended = False
         self._native_usage = False
         self._usage_settled = False
         self._conversation_id: str | None = None
@@ -184,7 +185,7 @@ class AnswerReader:
         self._recognised = True
         self._bad_in_a_row = 0
         if piece.fault is not None:
-            if self._text_ended:
+            if self.text_ended:
                 self.ignored += 1  # it had ended properly before
             else:
                 self._fail(piece.fault)
@@ -203,7 +204,7 @@ class AnswerReader:
                 self.stop_reason = piece.stop_reason
             # Token counts alone may come in the middle; a reason or a marker ends the text.
             self.stopped = True
-            self._text_ended = self._text_ended or piece.marker or piece.stop_reason is not None
+            self.text_ended = self.text_ended or piece.marker or piece.stop_reason is not None
             self.closed = self.closed or piece.marker
 
     def _remember(self, piece: Piece) -> None:
@@ -217,7 +218,7 @@ class AnswerReader:
             self._add_usage(piece)
 
     def _add_text(self, text: str, reasoning: str, events: list[AgentEvent]) -> None:
-        if self._text_ended:
+        if self.text_ended:
             self.ignored += 1
             return
         if self._cumulative:
@@ -260,4 +261,4 @@ class AnswerReader:
         if self._usage_settled or (self._native_usage and not piece.native_usage):
             return
         self.usage, self._native_usage = piece.usage, piece.native_usage
-        self._usage_settled = self._text_ended or piece.stop_reason is not None
+        self._usage_settled = self.text_ended or piece.stop_reason is not None

@@ -158,6 +158,7 @@ def _read(
     call: BlockingCall, response: requests.Response, reader: AnswerReader, total_at: float
 ) -> Iterator[list[AgentEvent]]:
     silence, code = call.limits.first_byte, "no_answer"
+    ending = False
     while not (reader.closed or call.stop.cancelled):
         left = total_at - time.monotonic()
         if left <= silence:
@@ -174,7 +175,9 @@ def _read(
         events = reader.feed(chunk)
         if events:
             yield events
-        silence, code = (END_GRACE if reader.stopped else call.limits.idle), "stalled"
+        silence, code = call.limits.idle, "stalled"
+        if reader.text_ended and not ending:
+            ending, total_at = True, min(total_at, time.monotonic() + END_GRACE)
 
 
 def _read_error(error: Exception, code: str, reader: AnswerReader) -> AgentError:

@@ -103,7 +103,7 @@ async def stream_answer(call: Call, responses: OpenResponses) -> AsyncGenerator[
         body = _Body(response, reader, call.limits.idle, first_at, total_at)
         while not reader.closed and (chunk := await body.read()):
             events = reader.feed(chunk)
-            if reader.stopped:
+            if reader.text_ended:
                 body.ends_soon()
             if events:
                 yield events
@@ -223,6 +223,7 @@ class _Body:
         self._idle = idle
         self._total_at = total_at
         self._error: AgentError | None = None
+        self._ending = False
         self._due, self._code = first_at, "no_answer" if first_at < total_at else "too_long"
 
     async def read(self) -> bytes:
@@ -258,5 +259,8 @@ class _Body:
                 raise self._error from error
 
     def ends_soon(self) -> None:
-        """Says that only little can still come."""
-        self._due = min(self._due, time.monotonic() + END_GRACE)
+        """Says that only little can still come, however often the server shows that it lives."""
+        if not self._ending:
+            self._ending = True
+            self._total_at = min(self._total_at, time.monotonic() + END_GRACE)
+        self._due = min(self._due, self._total_at)

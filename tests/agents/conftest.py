@@ -20,3 +20,8 @@ async def http() -> AsyncIterator[HttpSession]:
     session = HttpSession()
     yield session
     await session.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # These tests also run without the project's configuration, as whoever takes this room alone would.
+    config.addinivalue_line("markers", "server: starts a real server process")

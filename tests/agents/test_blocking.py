@@ -107,6 +107,17 @@ def test_it_keeps_the_partial_answer_however_it_ends(
     assert response.result is None
 
 
+def test_a_server_that_ends_properly_but_stays_connected_is_not_waited_for(
+    agent_server: AgentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.agents.reading.END_GRACE", 0.1)
+    pings = [step for _ in range(200) for step in (raw(b": ping\n\n"), pause(0.03))]
+    agent_server.answer(say("a"), usage(), *pings, hang())
+    before = time.monotonic()
+    assert BlockingClient(agent_server.config()).chat(AgentRequest("Hi")).status is Status.SUCCESS
+    assert time.monotonic() - before < 3
+
+
 def test_the_idle_limit_holds_when_the_server_closes_its_connections(agent_server: AgentServer) -> None:
     agent_server.answer(headers(Connection="close"), say("a"), hang())
     before = time.monotonic()

@@ -365,11 +365,22 @@ async def test_a_server_that_ends_properly_but_stays_connected_is_not_waited_for
     agent_server: AgentServer, http: HttpSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chat.agents.streaming.END_GRACE", 0.1)
-    agent_server.answer(say("a"), usage(), hang())
+    pings = [step for _ in range(200) for step in (raw(b": ping\n\n"), pause(0.03))]
+    agent_server.answer(say("a"), usage(), *pings, hang())
     before = time.monotonic()
     answer = await ask(http, agent_server.config())
     assert answer.code is None and answer.done.usage is not None
     assert time.monotonic() - before < 3
+
+
+async def test_token_counts_in_the_middle_do_not_hurry_the_rest(
+    agent_server: AgentServer, http: HttpSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.agents.streaming.END_GRACE", 0.05)
+    agent_server.answer(say("a", tokens={"input": 1, "output": 1}), pause(0.2), say("b"), usage(1, 0, 2))
+    answer = await ask(http, agent_server.config())
+    assert (answer.text, answer.code) == ("ab", None)
+    assert answer.done.usage is not None and answer.done.usage.output == 2
 
 
 async def test_defect_18_leaving_early_closes_the_upstream_at_once(
