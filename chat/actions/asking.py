@@ -22,7 +22,7 @@ from chat.actions.prompts import request_for
 from chat.actions.refusals import Refused
 from chat.actions.text import checked_key, checked_question, title_from
 from chat.models import Agent, Conversation, Draft, Message, SendReceipt, State, new_id
-from chat.models.messages import RUNNING
+from chat.models.messages import spent
 from chat.threads import write_transaction
 
 #: Names, as a parent, the place of the conversation's first question.
@@ -129,15 +129,12 @@ def _ask(user: Any, wanted: _Ask) -> Sent:
 
 
 def _check_allowance(user: Any, now: datetime) -> None:
-    running = Message.objects.filter(conversation__owner=user, state__in=RUNNING).count()
+    limit = settings.LIMIT_SENDS_PER_MINUTE
+    running, over = spent(user.pk, now - timedelta(minutes=1), limit)
     if running >= settings.LIMIT_TURNS_PER_USER:
         raise Refused("too_many_turns", limit=settings.LIMIT_TURNS_PER_USER)
-    minute = Message.objects.filter(author=user, created_at__gt=now - timedelta(minutes=1))
-    newest = minute.order_by("-created_at").values_list("created_at", flat=True)
-    limit = settings.LIMIT_SENDS_PER_MINUTE
-    over = list(newest[limit - 1 : limit])
-    if over:
-        wait = 60 - int((now - over[0]).total_seconds())
+    if over is not None:
+        wait = 60 - int((now - over).total_seconds())
         raise Refused("too_many_sends", limit=limit, retry_after=max(1, wait))
 
 

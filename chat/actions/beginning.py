@@ -67,6 +67,7 @@ def begin(
         parent=above.public_id, siblings=siblings,
     )  # fmt: skip
     spec.opening = _opening(spec, conversation, None if branches else opening)
+    spec.whole_branch = created
     entry = dict(items.feed_entry(conversation, running=True))
     feed = frames.feed("created" if created else "running", entry)
     transaction.on_commit(lambda: _hand_over(spec, user.pk, feed))
@@ -87,6 +88,7 @@ def _opening(spec: TurnSpec, conversation: Conversation, question: Message | Non
         parent = question.parent.public_id if question.parent else None
         item = items.question(question, thread_id, parent=parent, author=spec.username)
         opening.insert(0, (question.seq, frames.event(thread_id, question.seq, events.item_done(item))))
+        spec.question, spec.question_seq = item, question.seq
     return opening
 
 

@@ -62,7 +62,8 @@ class Outbox:
 
     async def _write(self) -> None:
         # A reader that has gone shows itself as an OSError here before its disconnect is dispatched.
-        with suppress(OSError):
+        # A cancellation ends it all the same, and swallowed it leaves no traceback that holds the socket.
+        with suppress(OSError, asyncio.CancelledError):
             while True:
                 await self._news.wait()
                 self._news.clear()

@@ -21,7 +21,7 @@ from chat import actions, metrics, threads
 from chat.consumers import guard
 from chat.consumers.outbox import Outbox
 from chat.consumers.session import Person, person_of
-from chat.consumers.watching import Reading, Watching, read
+from chat.consumers.watching import Reading, Watching, read, remember
 from chat.models import Conversation
 from chat.protocol import BadFrame, Ping, Stop, Subscribe, Unsubscribe, frames, parse
 from chat.protocol.frames import ABUSE, NOT_SIGNED_IN, TOO_LARGE
@@ -184,6 +184,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.outbox.put(frame)
 
     async def _subscribe(self, frame: Subscribe) -> None:
+        assert self.person is not None
         thread_id = frame.thread_id
         self._unwatch(thread_id)
         if len(self._watching) >= MAX_WATCHED:
@@ -193,7 +194,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         watching = Watching(thread_id, self.outbox.put, lambda: self._spawn(self._after_gap(watching)))
         self._watching[thread_id] = watching
         await self._hub.watch(thread_topic(thread_id), watching)
-        await self._show(watching, frame.after)
+        remembered = remember(self.person.user.pk, thread_id, frame.after)
+        if remembered is not None:
+            watching.show(remembered)
+        else:
+            await self._show(watching, frame.after)
 
     async def _show(self, watching: Watching, after: int | None) -> None:
         reading = await threads.run(self._read, watching.thread_id, after)

@@ -39,6 +39,15 @@ def read(conversation: Conversation, after: int | None) -> Reading:
     return Reading(conversation.pk, seq, items.of_branch(conversation, branch), complete=after is None)
 
 
+def remember(user_pk: int, thread_id: str, after: int | None) -> Reading | None:
+    """The same without the rows, where a turn that runs here knows all of it; else None."""
+    turn = runtime.current().turn_of(thread_id, user_pk)
+    found = turn.since(after) if turn is not None else None
+    if turn is None or found is None:
+        return None
+    return Reading(turn.spec.conversation_pk, turn.seq, found, complete=after is None)
+
+
 class Watching:
     """A watcher of one conversation on one socket."""
 

@@ -9,8 +9,10 @@ sibling, continuing makes a child.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
@@ -36,6 +38,32 @@ class MessageQuerySet(NamedQuerySet["Message"]):
     def running(self) -> MessageQuerySet:
         """Answers that have not ended."""
         return self.filter(state__in=RUNNING)
+
+
+_SPENT = """
+SELECT (SELECT count(*) FROM chat_message m JOIN chat_conversation c ON c.id = m.conversation_id
+        WHERE m.owner <> '' AND m.state IN ('queued', 'streaming') AND c.owner_id = %s),
+       (SELECT created_at FROM chat_message WHERE author_id = %s AND role = 'user' AND created_at > %s
+        ORDER BY created_at DESC LIMIT 1 OFFSET %s)
+"""
+
+
+def spent(user_pk: int, since: datetime, sends: int) -> tuple[int, datetime | None]:
+    """A person's running answers, and when the oldest of the last `sends` questions since then was
+    asked; None when there were fewer.
+
+    One statement: built by the ORM as two, this was a fifth of a send's CPU.
+    """
+    operations = connection.ops
+    with connection.cursor() as cursor:
+        moment = operations.adapt_datetimefield_value(since)
+        cursor.execute(_SPENT, [user_pk, user_pk, moment, sends - 1])
+        running, over = cursor.fetchone()
+    if isinstance(over, str):  # SQLite keeps text, without its zone
+        over = datetime.fromisoformat(over)
+    if over is not None and over.tzinfo is None:
+        over = over.replace(tzinfo=UTC)
+    return running, over
 
 
 class Message(models.Model):
@@ -76,7 +104,12 @@ class Message(models.Model):
 
     class Meta:
         ordering = ("pk",)
-        indexes = (models.Index(fields=("owner",), condition=~models.Q(owner=""), name="message_owner"),)
+        indexes = (
+            models.Index(fields=("owner",), condition=~models.Q(owner=""), name="message_owner"),
+            models.Index(
+                fields=("author", "-created_at"), condition=models.Q(role="user"), name="message_sends"
+            ),
+        )
         constraints = (
             models.CheckConstraint(condition=models.Q(state__in=State.values), name="message_state"),
             models.CheckConstraint(

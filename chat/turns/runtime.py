@@ -45,6 +45,7 @@ class Runtime:
         self.worker_id = new_id()
         self.hub = Hub()
         self.turns: dict[int, Turn] = {}
+        self._by_thread: dict[str, Turn] = {}
         self.draining = False
         self.http = agents.HttpSession()
         self.store = Store(self.worker_id)
@@ -104,6 +105,7 @@ class Runtime:
         turn = Turn(spec, self.hub)
         turn.on_shown = lambda: self.store.touch(turn)
         self.turns[spec.conversation_pk] = turn
+        self._by_thread[spec.thread_id] = turn
         metrics.TURNS_RUNNING.inc()
         # A context of its own: the request's would keep its thread and its connection alive.
         turn.task = asyncio.create_task(self.runner.run(turn), context=contextvars.Context())
@@ -115,6 +117,13 @@ class Runtime:
         metrics.TURNS_RUNNING.dec()
         if self.turns.get(turn.spec.conversation_pk) is turn:
             del self.turns[turn.spec.conversation_pk]
+            del self._by_thread[turn.spec.thread_id]
+        turn.task = turn.on_shown = None  # they refer to the turn
+
+    def turn_of(self, thread_id: str, user_pk: int) -> Turn | None:
+        """The turn that runs here in a conversation, if this person may see it."""
+        turn = self._by_thread.get(thread_id)
+        return turn if turn is not None and turn.visible_to(user_pk) else None
 
     def stop_turn(self, conversation_pk: int, message_pk: int) -> bool:
         """Stop this very answer's turn; False when it does not run here. On the loop's thread."""

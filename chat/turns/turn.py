@@ -41,6 +41,10 @@ class TurnSpec:
     parent: str | None
     siblings: Sequence[str]
     opening: list[tuple[int, str]] = field(default_factory=list)
+    #: The question that opened the turn, its number, and whether the two are the whole branch.
+    question: Item | None = None
+    question_seq: int = 0
+    whole_branch: bool = False
 
 
 class Turn:
@@ -196,6 +200,24 @@ class Turn:
         self.answer.text = self.text
         found = [items.reasoning(self.answer, self.spec.thread_id)] if self.answer.reasoning else []
         return [*found, self.item(None)]
+
+    def visible_to(self, user_pk: int) -> bool:
+        """The rule of the rows, for what is only in memory yet: a person's own, not deleted (a deletion
+        stops the turn first)."""
+        return self.spec.user_pk == user_pk and not self.stopping
+
+    def since(self, after: int | None) -> list[Item] | None:
+        """All that changed in the conversation after the number `after`, or all of it for None.
+
+        None where the rows have to be asked: 200 questions at the same instant need not read back at
+        once what they just wrote.
+        """
+        spec = self.spec
+        enough = spec.whole_branch if after is None else after >= spec.question_seq - 1
+        if spec.question is None or not enough:
+            return None
+        known = after is not None and after >= spec.question_seq
+        return [*([] if known else [spec.question]), *self.snapshot()]
 
     def item(self, usage: items.Counts | None) -> Item:
         """The answer's item."""

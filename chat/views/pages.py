@@ -46,12 +46,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
 @member
 def conversation(request: HttpRequest, thread_id: str) -> HttpResponseBase:
     """One conversation; `before` names the message above which older ones are wanted."""
-    row = (
-        Conversation.objects.visible_to(request.user)
-        .select_related("agent")
-        .named(thread_id)
-        .first()
-    )
+    row = Conversation.objects.visible_to(request.user).select_related("agent").named(thread_id).first()
     return _page(request, row) if row else not_there(request)
 
 
@@ -101,10 +96,10 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
         "running": running,
         "strings": {**strings(), "faults": faults.all_texts()},
     }
-    context["boot"] = _boot(request, context, wire)
+    boot = _boot(request, context, wire)
     if wants_json(request):
-        return JsonResponse({**context["boot"], "conversations": listed})
-    return render(request, "chat/page.html", context)
+        return JsonResponse({**boot, "conversations": listed})
+    return render(request, "chat/page.html", {**context, "boot": boot})
 
 
 def _boot(request: HttpRequest, context: dict[str, Any], wire: list[dict[str, Any]]) -> dict[str, Any]:
