@@ -79,6 +79,8 @@ export class Transcript {
     for (const name of ORDER) slots[name] = element.querySelector(`:scope > .${name}, :scope > ${name === "header" ? "header" : "x-none"}`);
     const drawn = { ...blank(element), slots, text: item && !isRunning(item) ? textOf(item) : null };
     drawn.thoughts = this.thread.thoughts(id);
+    // The server named it by its own clock.
+    if (item) element.setAttribute("aria-label", label(item));
     if (item) drawn.signature = this.#signature(item);
     if (slots.waiting) this.#wait(drawn);
     this.#drawn.set(id, drawn);
@@ -204,7 +206,7 @@ export class Transcript {
     const local = item.id === "local";
     const { element } = drawn;
     element.className = `item question${local ? (this.#late ? " unsent" : " sending") : ""}${text.length > 3000 || text.split("\n").length > 24 ? " long" : ""}`;
-    element.setAttribute("aria-label", t("by", { author: t("you"), time: time(item.created_at) }));
+    element.setAttribute("aria-label", label(item));
     const act = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name, "aria-label": label }, icon(symbol));
     const foot = local
       ? this.#late
@@ -223,7 +225,7 @@ export class Transcript {
     drawn.element.classList.toggle("live", live);
     if (live) drawn.element.setAttribute("aria-busy", "true");
     else drawn.element.removeAttribute("aria-busy");
-    drawn.element.setAttribute("aria-label", t("by", { author: name, time: time(item.created_at) }));
+    drawn.element.setAttribute("aria-label", label(item));
     const took = !live && extra.duration_ms != null && h("span", { class: "took" }, duration(extra.duration_ms));
     slot(drawn, "header", h("header", {}, h("h2", {}, name), timeElement(item.created_at), took));
     slot(drawn, "waiting", live && !textOf(item) ? drawn.slots.waiting ?? waiting() : null);
@@ -296,6 +298,9 @@ export class Transcript {
     return { idle: !this.thread.running(), onward: this.#continuable(item) };
   }
 }
+
+/** @param {Item} item who said it, and when */
+const label = (item) => t("by", { author: item.type === "user_message" ? t("you") : (item.stkweb?.agent?.name ?? ""), time: time(item.created_at) });
 
 const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0 });
 
