@@ -467,9 +467,12 @@ class AgentServer:
         try:
             self._loop.run_forever()
         finally:
-            listener.close()
-            # A connection that was just accepted begins, so that it is there to be closed.
+            # Accept no more, but let what was accepted become a connection: a listener that is closed
+            # in between leaves its socket open.
+            for sock in listener.sockets:
+                self._loop.remove_reader(sock.fileno())
             self._loop.run_until_complete(asyncio.sleep(0.01))
+            listener.close()
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()
