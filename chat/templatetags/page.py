@@ -64,9 +64,7 @@ def duration(milliseconds: int | None) -> str:
     # Halves go up, as in the page's own module: the same answer never reads 6.5 s here and 6.6 s there.
     tenths = (milliseconds + 50) // 100
     if milliseconds < 60_000:
-        return _("%(seconds)s s") % {
-            "seconds": number_format(tenths / 10, decimal_pos=1, use_l10n=True)
-        }
+        return _("%(seconds)s s") % {"seconds": number_format(tenths / 10, decimal_pos=1, use_l10n=True)}
     minutes, seconds = divmod((milliseconds + 500) // 1000, 60)
     return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
 

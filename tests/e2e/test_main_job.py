@@ -78,7 +78,7 @@ def test_a_second_tab_stops_the_answer_and_both_say_so(visit: Visit) -> None:
     second = visit(page=first, path=f"/c/{conversation}/")
     written(second, 12)
     said = second.evaluate(
-        "() => { document.getElementById('stop').click(); return document.getElementById('stop').textContent }"
+        "() => { const stop = document.getElementById('stop'); stop.click(); return stop.textContent }"
     )
     assert "Stopping" in said
     for page in (first, second):
