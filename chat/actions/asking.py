@@ -141,12 +141,11 @@ def _check_allowance(user: Any, now: datetime) -> None:
 def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
     if wanted.conversation is None:
         return Conversation.objects.create(owner=user, title=title_from(wanted.text), updated_at=now)
-    conversation = (
-        Conversation.objects.visible_to(user).select_for_update().named(wanted.conversation).first()
-    )
-    if conversation is None:
+    visible = Conversation.objects.visible_to(user).select_for_update(of=("self",)).select_related("leaf")
+    found = list(visible.named(wanted.conversation))
+    if not found:
         raise Refused("not_found")
-    return conversation
+    return found[0]
 
 
 def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agent:

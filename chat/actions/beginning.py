@@ -71,6 +71,9 @@ def begin(
     entry = dict(items.feed_entry(conversation, running=True))
     feed = frames.feed("created" if created else "running", entry)
     transaction.on_commit(lambda: _hand_over(spec, user.pk, feed))
+    # The turn keeps its answer for minutes; the rows around it need not stay as long (5 KB a turn).
+    for name in ("conversation", "parent"):
+        answer._state.fields_cache.pop(name, None)
     return answer
 
 

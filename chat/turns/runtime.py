@@ -102,6 +102,7 @@ class Runtime:
         topic = thread_topic(spec.thread_id)
         for seq, frame in spec.opening:
             self.hub.publish(topic, seq, frame)
+        spec.opening.clear()
         turn = Turn(spec, self.hub)
         turn.on_shown = lambda: self.store.touch(turn)
         self.turns[spec.conversation_pk] = turn
