@@ -9,11 +9,24 @@ from __future__ import annotations
 import logging
 import re
 
+import redis.exceptions
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
+
+
+class OutageFilter(logging.Filter):
+    """A connection that broke is told in one line: it was to be expected, and its traceback says nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError | redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
+            record.msg, record.args = "%s: %s", (record.getMessage(), type(error).__name__)
+            record.exc_info = record.exc_text = None
+        return True
 
 
 class LineFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ and a test holds it to this file. Nothing is written to disk here: `manage.py se
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,12 @@ if REDIS_URL:
         "default": {
             # The core Redis layer delivered 14 % of 200 streams; Pub/Sub all of them.
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": "stkweb"},
+            # Pub/Sub knows no databases: without a prefix of its own, an installation would hear the
+            # feeds of another one on the same Redis. All processes of one share its key.
+            "CONFIG": {
+                "hosts": [REDIS_URL],
+                "prefix": f"stkweb-{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:16]}-",
+            },
         }
     }
 else:
@@ -288,6 +294,7 @@ WHITENOISE_MAX_AGE = 0  # hashed files are immutable all the same
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"outages": {"()": "stkweb.logs.OutageFilter"}},
     "formatters": {"line": {"()": "stkweb.logs.LineFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
@@ -295,6 +302,8 @@ LOGGING = {
         "chat": {"level": LOG_LEVEL},
         "stkweb": {"level": LOG_LEVEL},
         "axes": {"level": "ERROR"},
+        "channels_redis": {"filters": ["outages"]},
+        "channels_redis.pubsub": {"filters": ["outages"]},
         "django.security.DisallowedHost": {"level": "ERROR"},
     },
 }

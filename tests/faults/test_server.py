@@ -30,7 +30,7 @@ def slowly(words: list[str], seconds: float) -> list[Any]:
 
 def test_a_killed_server_leaves_the_text_and_says_what_happened(own_house: OwnHouse) -> None:
     """R01: kill -9, restart; at most the last quarter of a second is lost."""
-    house = own_house()
+    house = own_house(STKWEB_LEASE_SECONDS="2")
     words = [f"word{n} " for n in range(400)]
     house.agent_server.answer(*slowly(words, 0.01), hang())
     sent = house.ask()
@@ -83,7 +83,7 @@ def test_a_stopped_server_saves_every_letter_first(own_house: OwnHouse) -> None:
 
 def test_a_question_that_was_acknowledged_survives_the_kill(own_house: OwnHouse) -> None:
     """I1, I2: killed at the moment of the reply."""
-    house = own_house()
+    house = own_house(STKWEB_LEASE_SECONDS="2")
     house.agent_server.always(hang())
     sent = [house.ask() for _ in range(3)]
     house.server.kill()
