@@ -27,22 +27,21 @@ _PARTIAL = _("What had arrived is kept.")
 _NOTHING = _("Nothing was changed.")
 _TEXT = _("Your text is still in the box.")
 _AGAIN = _("Try again.")
+_CONTINUE = _("Continue from here.")
 _ADMIN = _("Tell your administrator.")
 
 FAULTS: dict[str, Fault] = {
     # How an answer ends badly.
     "unreachable": Fault(_("The agent cannot be reached."), _QUESTION, _AGAIN),
     "no_answer": Fault(_("The agent did not answer in time."), _QUESTION, _AGAIN),
-    "stalled": Fault(
-        _("The agent fell silent in the middle of the answer."), _PARTIAL, _("Continue from here.")
-    ),
-    "too_long": Fault(_("The answer took longer than a turn may take."), _PARTIAL, _("Continue from here.")),
-    "connection_lost": Fault(_("The connection to the agent was lost."), _PARTIAL, _("Continue from here.")),
-    "ended_early": Fault(_("The answer ended before it was finished."), _PARTIAL, _("Continue from here.")),
+    "stalled": Fault(_("The agent fell silent in the middle of the answer."), _PARTIAL, _CONTINUE),
+    "too_long": Fault(_("The answer took longer than a turn may take."), _PARTIAL, _CONTINUE),
+    "connection_lost": Fault(_("The connection to the agent was lost."), _PARTIAL, _CONTINUE),
+    "ended_early": Fault(_("The answer ended before it was finished."), _PARTIAL, _CONTINUE),
     "event_too_large": Fault(_("The agent sent more at once than we accept."), _PARTIAL, _ADMIN),
     "answer_too_large": Fault(_("The answer is longer than we accept."), _PARTIAL, _("Ask for it in parts.")),
     "protocol": Fault(_("The agent's answer could not be understood."), _PARTIAL, _ADMIN),
-    "agent_failed": Fault(_("The agent reported an error."), _PARTIAL, _AGAIN),
+    "agent_failed": Fault(_("The agent reported an error."), _PARTIAL, _CONTINUE),
     "agent_unavailable": Fault(_("The agent's service has a problem."), _QUESTION, _AGAIN),
     "busy": Fault(
         _("The agent has too many requests right now."), _QUESTION, _("Wait a moment, then try again.")
@@ -67,12 +66,12 @@ FAULTS: dict[str, Fault] = {
     "interrupted_restart": Fault(
         _("The server stopped unexpectedly while the agent was answering."),
         _PARTIAL,
-        _("Continue from here."),
+        _CONTINUE,
     ),
     "interrupted_shutdown": Fault(
-        _("The server was restarted while the agent was answering."), _PARTIAL, _("Continue from here.")
+        _("The server was restarted while the agent was answering."), _PARTIAL, _CONTINUE
     ),
-    "internal": Fault(_("Something went wrong on our side."), _PARTIAL, _AGAIN),
+    "internal": Fault(_("Something went wrong on our side."), _PARTIAL, _CONTINUE),
     # Why a request is refused.
     "empty_text": Fault(_("There is nothing to send."), _NOTHING, _("Write a question first."), 422),
     "unstorable_text": Fault(
@@ -129,15 +128,27 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def all_texts() -> dict[str, dict[str, str]]:
-    """Every fault in the active language: {code: {sentence, kept, next}}."""
-    return {
-        code: {"sentence": str(f.sentence), "kept": str(f.kept), "next": str(f.next)}
-        for code, f in FAULTS.items()
-    }
+def all_texts() -> dict[str, dict[str, Any]]:
+    """Every fault in the active language: {code: {sentence, kept, next, bare?}}.
+
+    `bare` holds the kept and next of an answer that ended without a word, where they differ.
+    """
+    texts: dict[str, dict[str, Any]] = {}
+    for code, fault in FAULTS.items():
+        texts[code] = dict(text_of(code))
+        if fault.kept is _PARTIAL:
+            bare = text_of(code, bare=True)
+            texts[code]["bare"] = {"kept": bare["kept"], "next": bare["next"]}
+    return texts
 
 
-def text_of(code: str) -> dict[str, str]:
-    """One fault in the active language; an unknown code reads as `internal`."""
+def text_of(code: str, *, bare: bool = False) -> dict[str, str]:
+    """One fault in the active language; an unknown code reads as `internal`.
+
+    `bare`: nothing of the answer had arrived, so that there is nothing to continue.
+    """
     fault = FAULTS.get(code, FAULTS["internal"])
-    return {"sentence": str(fault.sentence), "kept": str(fault.kept), "next": str(fault.next)}
+    kept, after = fault.kept, fault.next
+    if bare and kept is _PARTIAL:
+        kept, after = _QUESTION, _AGAIN if after is _CONTINUE else after
+    return {"sentence": str(fault.sentence), "kept": str(kept), "next": str(after)}

@@ -66,7 +66,7 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "created_at": datetime.fromisoformat(item["created_at"]),
         "agent_name": facts["agent"]["name"],
         "state": facts["state"],
-        "error": _error(facts["error"]),
+        "error": _error(facts["error"], bare=not text),
         "usage": facts["usage"],
         "duration_ms": facts["duration_ms"],
         "reasoning_html": _html(thoughts) if thoughts else "",
@@ -79,5 +79,5 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
     }
 
 
-def _error(error: dict[str, Any] | None) -> dict[str, Any] | None:
-    return {**faults.text_of(error["code"]), **error} if error else None
+def _error(error: dict[str, Any] | None, *, bare: bool) -> dict[str, Any] | None:
+    return {**faults.text_of(error["code"], bare=bare), **error} if error else None

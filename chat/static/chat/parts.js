@@ -40,9 +40,10 @@ export function foot(item, { idle, onward }) {
   return h("div", { class: "foot" }, tokens(usage), acts);
 }
 
-/** The three sentences for an error. @param {any} error */
-export function faultOf(error) {
-  const known = strings.faults?.[error?.code] ?? strings.faults?.internal ?? {};
+/** The three sentences for an error. @param {any} error @param {boolean} [bare] whether nothing of the answer had arrived */
+export function faultOf(error, bare = false) {
+  const told = strings.faults?.[error?.code] ?? strings.faults?.internal ?? {};
+  const known = bare ? { ...told, ...told.bare } : told;
   const params = error?.params ?? {};
   const said = (name) => fill(known[name] ?? "", params);
   return { sentence: said("sentence") || t("failed"), kept: said("kept"), next: said("next") };
