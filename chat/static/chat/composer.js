@@ -13,6 +13,8 @@ const REST = 1200;
 /** Bytes that a request may carry while the page is leaving. */
 const LEAVING = 60_000;
 const NEAR = 0.8;
+/** Seconds after which an unsent question is tried again. */
+const AGAIN = 5;
 
 /** @typedef {{text: string, agent: string, parent?: string, conversation: string|null, key: string}} Sent */
 
@@ -269,9 +271,9 @@ export class Composer {
     }
     // A twin of this very request is still at work: its answer comes under the same key.
     if (error.code === "in_progress" || error.passing) {
-      const seconds = error.retryAfter || (error.code === "network" ? 0 : 5);
+      const seconds = error.retryAfter || AGAIN;
       this.page.unsent(error.code === "network" ? t("unsent_network") : t("unsent_server", { seconds: number(seconds) }));
-      if (seconds) this.#retry = setTimeout(() => this.flush(), seconds * 1000);
+      this.#retry = setTimeout(() => this.flush(), seconds * 1000);
       return undefined;
     }
     this.#busy = false;
