@@ -32,7 +32,7 @@ run: setup
 	$(BIN)/python manage.py serve
 
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: setup-dev
 	$(BIN)/ruff check .
