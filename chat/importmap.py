@@ -44,19 +44,12 @@ IMPORTS: dict[str, str] = {
     "stkweb/ui": "chat/ui.js",
     "stkweb/markdown": "chat/markdown.js",
     "stkweb/markdown-enhance": "chat/markdown-enhance.js",
-    "stkweb/markdown-growing": "chat/markdown-growing.js",
-    "stkweb/markdown-morph": "chat/markdown-morph.js",
-    "stkweb/markdown-output": "chat/markdown-output.js",
-    "stkweb/markdown-pieces": "chat/markdown-pieces.js",
-    "stkweb/markdown-repair": "chat/markdown-repair.js",
-    "stkweb/markdown-rules": "chat/markdown-rules.js",
-    "stkweb/markdown-safety": "chat/markdown-safety.js",
+    "stkweb/markdown-parse": "chat/markdown-parse.js",
     "stkweb/markdown-stream": "chat/markdown-stream.js",
     "markdown-it": "chat/vendor/markdown-it/markdown-it.esm.min.mjs",
-    "dompurify": "chat/shims/dompurify.js",
-    "dompurify/script": "chat/vendor/dompurify/purify.min.js",
-    "katex": "chat/shims/katex.js",
-    "katex/script": "chat/vendor/katex/katex.min.js",
+    # Scripts, not modules: imported for what they set on globalThis.
+    "dompurify": "chat/vendor/dompurify/purify.min.js",
+    "katex": "chat/vendor/katex/katex.min.js",
     "highlight.js/core": "chat/vendor/highlightjs/core.min.js",
     **{
         f"highlight.js/{language}": f"chat/vendor/highlightjs/languages/{language}.min.js"

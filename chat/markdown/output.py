@@ -1,6 +1,6 @@
 """markdown-it tokens -> HTML: our classes, demoted headings, visible destinations, no embeds.
 
-Twin of static/chat/markdown-output.js; keep both word for word alike. Every top-level block becomes exactly
+Twin of static/chat/markdown.js; keep both word for word alike. Every top-level block becomes exactly
 one element followed by a newline: the streaming renderer relies on it.
 """
 

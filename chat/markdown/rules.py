@@ -1,6 +1,6 @@
 """What we add to markdown-it: mathematics, bounded brackets, and which angle brackets are links.
 
-Twin of static/chat/markdown-rules.js; keep both word for word alike. Must not produce HTML.
+Twin of the rules in static/chat/markdown-parse.js; keep both word for word alike. Must not produce HTML.
 """
 
 from __future__ import annotations

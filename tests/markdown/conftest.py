@@ -34,8 +34,10 @@ document.addEventListener("securitypolicyviolation", (e) =>
   violations.push(e.violatedDirective + " " + e.sample));
 </script>
 <script type="module" nonce="n0nce">
-import * as markdown from "stkweb/markdown";
-window.markdown = markdown;
+import * as whole from "stkweb/markdown";
+import { StreamRenderer } from "stkweb/markdown-stream";
+const enhance = async (...given) => (await import("stkweb/markdown-enhance")).enhanceBlocks(...given);
+window.markdown = { ...whole, StreamRenderer, enhance };
 </script>
 <main id="answer"></main></html>"""
 

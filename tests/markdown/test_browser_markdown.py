@@ -31,6 +31,20 @@ SHOWN = """([text, cuts]) => {
   const stream = new markdown.StreamRenderer(answer);
   return cuts.map((cut) => (stream.update(text.slice(0, cut)), answer.innerHTML));
 }"""
+COLOURED = [
+    ("python", "class A:\n    def f(self, x: int = 1) -> str:\n        return f'<b>{x & 1}</b>'\n"),
+    ("xml", "<p class=\"a\"><style>p { color: red }</style><script>let a = '</b>';</script></p>\n"),
+    ("javascript", "const f = async (a) => `x ${a.b} <img src=x onerror=alert(1)>`; // done\n"),
+    ("markdown", "# T\n\n<script>alert(1)</script> **b** [l](javascript:alert(1))\n"),
+]
+HOSTILE_FORMULAS = [
+    r"\href{javascript:alert(1)}{x}",
+    r"\url{https://evil.example}",
+    r"\includegraphics[height=1em]{https://evil.example/a.png}",
+    r"\htmlId{strings}{x} \htmlClass{bar}{y} \htmlStyle{position:fixed}{z} \htmlData{a=b}{w}",
+    r"\text{<img src=x onerror=alert(1)>} \color{red} \frac{a}{b} \begin{matrix}a&b\\c&d\end{matrix}",
+    r"\textcolor{red}{x} \colorbox{aqua}{y} \boxed{z} \cancel{w} \overset{a}{b} \sqrt[3]{x}",
+]
 LINES = st.sampled_from(
     [
         "- a",
@@ -166,7 +180,7 @@ def test_hostile_text_is_the_same_on_both_sides_and_runs_nothing(browser_page: P
 def test_raw_html_that_reaches_the_sanitiser_is_defused(browser_page: Page) -> None:
     survivors = browser_page.evaluate(
         """async (texts) => {
-          const { sanitise, sanitiseToFragment } = await import("stkweb/markdown-safety");
+          const { sanitise, sanitiseToFragment } = await import("stkweb/markdown");
           const answer = document.getElementById("answer");
           return texts.filter((text) => {
             answer.replaceChildren(sanitiseToFragment(text));
@@ -427,6 +441,54 @@ def test_a_block_still_being_written_is_left_alone(browser_page: Page) -> None:
         " await markdown.enhance(document.getElementById('answer')); }"
     )
     assert browser_page.locator("#answer button.copy").count() == 2
+
+
+def test_colours_are_those_that_the_library_names(browser_page: Page, site: Site) -> None:
+    """Nodes are built from what it found, languages inside others too; the library's HTML is never used."""
+    browser = browser_page.context.browser
+    assert browser is not None
+    page = browser.new_page()  # one that has met no language yet
+    page.goto(site.url)
+    until(page, "window.markdown !== undefined")
+    for language, text in COLOURED:
+        expected = page.evaluate(
+            """async ([language, text]) => {
+              const [core, grammar] = await Promise.all(
+                [import("highlight.js/core"), import(`highlight.js/${language}`)]);
+              window.library ??= core.default.newInstance();
+              library.registerLanguage(language, grammar.default);
+              const answer = document.getElementById("answer");
+              markdown.renderInto(answer, "```" + language + "\\n" + text + "```");
+              await markdown.enhance(answer);
+              return library.highlight(text, { language }).value;
+            }""",
+            [language, text],
+        )
+        until(page, "document.querySelector('#answer pre code span') !== null")
+        shown = page.evaluate("document.querySelector('#answer pre code').innerHTML")
+        assert shown == expected.replace("&quot;", '"').replace("&#x27;", "'")
+    assert page.locator("#answer .language-xml").count() > 0
+    page.close()
+
+
+@pytest.mark.parametrize("tex", HOSTILE_FORMULAS)
+def test_a_formula_is_nothing_but_mathematics(browser_page: Page, tex: str) -> None:
+    browser_page.evaluate(
+        """async (tex) => {
+          markdown.renderInto(document.getElementById("answer"), "$$" + tex + "$$ and $z$");
+          await markdown.enhance(document.getElementById("answer"));
+        }""",
+        tex,
+    )
+    until(browser_page, "document.querySelector('#answer .math:last-child math') !== null")
+    found = browser_page.evaluate(
+        """[...document.querySelectorAll("#answer .math *")].flatMap((node) => [
+          node.namespaceURI.split("/").at(-1), ...[...node.attributes].map(({ name }) => name)])"""
+    )
+    assert found.count("MathML") > 1
+    assert not {"xhtml", "svg", "href", "style", "id", "class", "src"} & set(found)
+    assert not [name for name in found if name.startswith("on")]
+    assert browser_page.locator("#answer annotation").count() == 0
 
 
 def test_libraries_for_code_and_formulas_come_only_when_needed(browser_page: Page, site: Site) -> None:

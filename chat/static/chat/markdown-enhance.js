@@ -1,8 +1,6 @@
 // What finished answers get besides their text: coloured code, set formulas, Copy and Wrap buttons. Everything is
 // lazy: a library comes when a block that needs it is near the view. Must not touch a block still being written,
-// and must leave the text of what it touches as it is.
-
-import { sanitiseCode, sanitiseMath } from "stkweb/markdown-safety";
+// and must leave the text of what it touches as it is. What the libraries make is taken as nodes: no string becomes HTML.
 
 const LANGUAGES = new Set(
   ("bash cpp csharp css diff dockerfile go ini java javascript json kotlin markdown php powershell python ruby" +
@@ -18,6 +16,16 @@ const ALIASES = {
 const MAX_CODE = 50_000; // characters; colouring more blocks the page for too long
 const MAX_FORMULA = 5_000;
 const COPIED_FOR = 2_000; // ms
+const MATHML = "http://www.w3.org/1998/Math/MathML";
+const MATH_ELEMENTS = new Set(
+  ("math semantics menclose mfrac mi mn mo mover mpadded mphantom mroot mrow ms mspace msqrt mstyle msub msubsup msup" +
+    " mtable mtd mtext mtr mlabeledtr munder munderover").split(" "),
+);
+const MATH_ATTRIBUTES = new Set(
+  ("xmlns accent accentunder columnalign columnlines columnspacing depth display displaystyle fence height largeop" +
+    " linethickness lspace mathbackground mathcolor mathsize mathvariant maxsize minsize movablelimits notation" +
+    " rowalign rowlines rowspacing rspace scriptlevel separator stretchy symmetric voffset width").split(" "),
+);
 const WORDS = { copy: "Copy", copied: "Copied", wrap: "Wrap lines" };
 
 const seen = new WeakSet();
@@ -99,29 +107,65 @@ async function colour(block) {
   const [core, grammar] = await Promise.all([import("highlight.js/core"), import(`highlight.js/${language}`)]);
   highlighter ??= core.default.newInstance();
   if (!highlighter.getLanguage(language)) highlighter.registerLanguage(language, grammar.default);
-  const fragment = sanitiseCode(highlighter.highlight(text, { language, ignoreIllegals: true }).value);
+  const fragment = coloured(highlighter.highlight(text, { language, ignoreIllegals: true }));
   const selection = getSelection();
   const isSelected = selection && !selection.isCollapsed && selection.containsNode(code, true);
   if (fragment.textContent === text && code.textContent === text && !isSelected) code.replaceChildren(fragment);
 }
 
+/** What highlight.js found, as spans with its classes (docs: "class names in themes"). @returns {DocumentFragment} */
+function coloured(result) {
+  const open = [new DocumentFragment()];
+  result._emitter.walk({
+    addText: (text) => open.at(-1).append(text),
+    openNode(node) {
+      const child = node.scope ? document.createElement("span") : new DocumentFragment();
+      if (node.scope) child.className = classOf(node.scope);
+      open.push(child);
+    },
+    closeNode() {
+      const child = open.pop();
+      open.at(-1).append(child);
+    },
+  });
+  return open[0];
+}
+
+/** "title.function" is "hljs-title function_", a language inside another "language-css". */
+function classOf(scope) {
+  if (scope.startsWith("language:")) return scope.replace("language:", "language-");
+  const [first, ...more] = scope.split(".");
+  return [`hljs-${first}`, ...more.map((name, i) => name + "_".repeat(i + 1))].join(" ");
+}
+
 async function setFormula(span) {
   const tex = span.textContent;
   if (tex.length > MAX_FORMULA) return;
-  const { default: katex } = await import("katex");
+  await import("katex");
+  const { katex } = globalThis;
   const settings = {
     output: "mathml", displayMode: span.hasAttribute("data-display"), throwOnError: true, trust: false,
     strict: "ignore", maxSize: 20, maxExpand: 500,
   };
-  let html = "";
+  const made = document.createElement("span");
   try {
-    html = katex.renderToString(tex, settings);
+    katex.render(tex, made, settings);
   } catch (error) {
     if (error instanceof katex.ParseError) return; // the TeX itself stays readable
     throw error;
   }
-  const fragment = sanitiseMath(html);
-  if (!fragment.querySelector("math")) return;
+  const math = made.querySelector("math");
+  if (!math) return;
+  onlyMath(math);
   span.dataset.tex = tex;
-  span.replaceChildren(fragment);
+  span.replaceChildren(math);
+}
+
+/** Takes away whatever is not allow-listed, the copy of the TeX with it; no links, no styles. */
+function onlyMath(element) {
+  for (const { name } of [...element.attributes]) if (!MATH_ATTRIBUTES.has(name)) element.removeAttribute(name);
+  for (const child of [...element.children]) {
+    if (child.namespaceURI === MATHML && MATH_ELEMENTS.has(child.localName)) onlyMath(child);
+    else child.remove();
+  }
 }

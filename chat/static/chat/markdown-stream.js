@@ -2,13 +2,10 @@
 // parsed anew, from its own start: in a long list from the last item, in a long table from the last row, in an open
 // code block not at all. Must end in exactly the nodes that render() gives for the whole text.
 
-import { GrowingText, OpenCode, openingFence } from "stkweb/markdown-growing";
-import { morph, morphChildren } from "stkweb/markdown-morph";
-import { MAX_UNITS, TooDeep, plain, renderTokens } from "stkweb/markdown-output";
-import { closedBlocks, continues, labelsIn, normalise, parseBlocks, parseOpen, parseWhole } from "stkweb/markdown-pieces";
-import { clean } from "stkweb/markdown-rules";
-import { holdBack } from "stkweb/markdown-repair";
-import { sanitiseToFragment } from "stkweb/markdown-safety";
+import { MAX_UNITS, plain, renderTokens, sanitiseToFragment } from "stkweb/markdown";
+import {
+  TooDeep, clean, closedBlocks, continues, holdBack, labelsIn, normalise, parseBlocks, parseOpen, parseWhole,
+} from "stkweb/markdown-parse";
 
 // An open block above this size is shown again only after it grew by a 32nd: total cost stays linear.
 const LARGE_BLOCK = 8 * 1024;
@@ -333,4 +330,103 @@ export class StreamRenderer {
 
 function grown(size, before) {
   return size < LARGE_BLOCK || size < before || size - before >= before / GROWTH;
+}
+
+// -- Text nodes that only grow ---------------------------------------------------------------------------
+
+// An open code block and an answer shown as plain text cost nothing but their new text.
+
+/** A text node that shows a text from some point on. */
+class GrowingText {
+  /** @param {Text} node @param {number} shown how much of the text it shows already */
+  constructor(node, shown) {
+    this.node = node;
+    this.shown = shown;
+  }
+
+  /** Show `text` up to `end`, but never half a character. */
+  append(text, end) {
+    const whole = /[\ud800-\udbff]/.test(text.slice(end - 1, end)) ? end - 1 : end;
+    if (whole <= this.shown) return;
+    this.node.appendData(clean(text.slice(this.shown, whole)));
+    this.shown = whole;
+  }
+}
+
+/** The marks that open the code block at `start`, or null when it is indented. */
+function openingFence(text, start) {
+  const found = /^(`{3,}|~{3,})/.exec(text.slice(start, text.indexOf("\n", start)));
+  return found ? found[1] : null;
+}
+
+/** An open code block that begins at the margin. */
+class OpenCode {
+  /** @param {Element} code @param {string} fence @param {number} shown the text's length so far, at a line's end */
+  constructor(code, fence, shown) {
+    this.closing = new RegExp(`^ {0,3}${fence[0]}{${fence.length},}[ \\t]*$`);
+    this.mayClose = new RegExp(`^ {0,3}${fence[0]}*[ \\t]*$`);
+    this.content = new GrowingText(code.firstChild ?? code.appendChild(document.createTextNode("")), shown);
+    this.line = shown;
+  }
+
+  /** @returns {boolean} whether the block has ended: it is closed, or the text is `done` */
+  append(text, done) {
+    for (let end = text.indexOf("\n", this.line); end >= 0; end = text.indexOf("\n", this.line)) {
+      if (this.closing.test(text.slice(this.line, end))) return true;
+      this.line = end + 1;
+    }
+    if (done) return true;
+    this.content.append(text, this.mayClose.test(text.slice(this.line)) ? this.line : text.length);
+    return false;
+  }
+}
+
+// -- Nodes made equal ------------------------------------------------------------------------------------
+
+// A part of the page becomes equal to freshly made nodes while every node that is already right is kept, so that a
+// selection or a scroll position inside it survives.
+
+/**
+ * Make parent's children from index `first` on equal to `fresh` (nodes that may be moved into the page).
+ * @param {boolean} keepRest leave what follows them
+ */
+function morphChildren(parent, fresh, first = 0, keepRest = false) {
+  const wanted = [...fresh];
+  wanted.forEach((node, i) => {
+    const old = parent.childNodes[first + i];
+    if (!old) parent.append(node);
+    else morph(old, node);
+  });
+  while (!keepRest && parent.childNodes.length > first + wanted.length) parent.lastChild.remove();
+}
+
+/** Make `old` equal to `fresh`; @returns {Node} the node now in its place */
+function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+    old.replaceWith(fresh);
+    return fresh;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    morphText(old, fresh.data);
+    return old;
+  }
+  if (old.isEqualNode(fresh)) return old;
+  morphAttributes(old, fresh);
+  morphChildren(old, fresh.childNodes);
+  return old;
+}
+
+function morphText(node, data) {
+  if (node.data === data) return;
+  if (data.startsWith(node.data)) node.appendData(data.slice(node.data.length));
+  else node.data = data;
+}
+
+function morphAttributes(old, fresh) {
+  // Names in another order too: the page's HTML is to be the same, not only its meaning.
+  const names = (element) => Array.from(element.attributes, ({ name }) => name);
+  if (names(old).join(" ") !== names(fresh).join(" ")) for (const name of names(old)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
 }

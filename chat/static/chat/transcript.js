@@ -18,7 +18,9 @@ let markdown = null;
 /** Rendering comes when an answer has need of it: a page that is only read does without. */
 export async function loadMarkdown() {
   // A deployment in between may have taken the file away: then the words alone are shown.
-  markdown ??= await import("stkweb/markdown").catch(() => unrendered);
+  markdown ??= await Promise.all([import("stkweb/markdown"), import("stkweb/markdown-stream")])
+    .then(([whole, live]) => ({ ...whole, ...live }))
+    .catch(() => unrendered);
   markdown.setLabels({ open: strings.open, image: strings.image, table: strings.table });
   return markdown;
 }
