@@ -34,7 +34,6 @@ HIGHLIGHT_LANGUAGES: tuple[str, ...] = (
 IMPORTS: dict[str, str] = {
     "stkweb/app": "chat/app.js",
     "stkweb/composer": "chat/composer.js",
-    "stkweb/connection": "chat/connection.js",
     "stkweb/controls": "chat/controls.js",
     "stkweb/net": "chat/net.js",
     "stkweb/parts": "chat/parts.js",

@@ -35,6 +35,7 @@ def _messages() -> dict[str, str]:
         "edit_question": _("Edit question"),
         "retry": _("Try again"),
         "continue": _("Continue from here"),
+        "continued": _("continued"),
         "previous_answer": _("Previous answer"),
         "next_answer": _("Next answer"),
         "previous_question": _("Previous version"),

@@ -36,7 +36,6 @@ FIRST_MODULES = tuple(
         "composer",
         "sidebar",
         "controls",
-        "connection",
     )
 )
 

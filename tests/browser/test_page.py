@@ -149,6 +149,25 @@ def test_a_failed_answer_says_what_happened_what_was_kept_and_offers_one_way_on(
     )
 
 
+def test_an_answer_that_goes_on_says_so_above_its_text(drawn_page: Callable[..., Stage]) -> None:
+    """One drawn by the server, one that arrives; the answer that was cut says nothing of it."""
+    drawn = [
+        question("Q1", "Why?"),
+        answer("A1", "Because", "Q1", "stopped"),
+        answer("A2", "it is.", "A1", continues="A1"),
+    ]
+    stage = drawn_page(drawn)
+    page = stage.open()
+    assert page.inner_text("#m-A2 header .continued") == "continued"
+    stage.event(type="thread.item.added", item=answer("A3", "", "A2", "queued", continues="A2"))
+    assert page.wait_for_selector("#m-A3 header .continued").inner_text() == "continued"
+    stage.event(type="thread.item.done", item=answer("A3", "Truly.", "A2", continues="A2"))
+    page.wait_for_selector("#m-A3:not(.live) .prose:has-text('Truly.')")
+    assert page.locator("#m-A3 header .continued").count() == 1
+    assert page.locator("#m-A1 .continued").count() == 0
+    assert stage.problems == []
+
+
 @pytest.mark.parametrize(
     ("usage", "said"),
     [

@@ -4,8 +4,7 @@
  * It keeps no text of its own; the thread knows what was said, the server owns it.
  */
 import { Composer } from "stkweb/composer";
-import { controls } from "stkweb/controls";
-import { Connection } from "stkweb/connection";
+import { Connection, controls } from "stkweb/controls";
 import { Refused, Socket, request } from "stkweb/net";
 import { Sidebar } from "stkweb/sidebar";
 import { Thread, isRunning, textOf } from "stkweb/thread";

@@ -229,7 +229,7 @@ export class Transcript {
     else drawn.element.removeAttribute("aria-busy");
     drawn.element.setAttribute("aria-label", label(item));
     const took = !live && extra.duration_ms != null && h("span", { class: "took" }, duration(extra.duration_ms));
-    slot(drawn, "header", h("header", {}, h("h2", {}, name), timeElement(item.created_at), took));
+    slot(drawn, "header", h("header", {}, h("h2", {}, name), extra.continues && h("span", { class: "continued" }, t("continued")), timeElement(item.created_at), took));
     slot(drawn, "waiting", live && !textOf(item) ? drawn.slots.waiting ?? waiting() : null);
     if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
     if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
