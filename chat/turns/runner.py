@@ -132,8 +132,8 @@ class Runner:
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
         ending.apply_to(turn.answer)
         usage = ending.usage
-        counts = (usage.user, usage.enrichment, usage.output) if usage else None
-        turn.publish(events.item_done(turn.item(counts)))
+        turn.counts = (usage.user, usage.enrichment, usage.output) if usage else None
+        turn.publish(events.item_done(turn.item()))
         spec = turn.spec
         entry = {
             "id": spec.thread_id,

@@ -62,6 +62,8 @@ class Turn:
         self.cancelled = False
         self.started = time.monotonic()
         self.first_delta_ms: int | None = None
+        #: Known at the end; whoever looks between the end and the turn's removal sees it too.
+        self.counts: items.Counts | None = None
         self.task: asyncio.Task[None] | None = None
         self.saved_seq = self.seq
         self.unsaved_bytes = 0
@@ -199,7 +201,7 @@ class Turn:
         """The running answer's items at `seq`."""
         self.answer.text = self.text
         found = [items.reasoning(self.answer, self.spec.thread_id)] if self.answer.reasoning else []
-        return [*found, self.item(None)]
+        return [*found, self.item()]
 
     def visible_to(self, user_pk: int) -> bool:
         """The rule of the rows, for what is only in memory yet: a person's own, not deleted (a deletion
@@ -219,14 +221,14 @@ class Turn:
         known = after is not None and after >= spec.question_seq
         return [*([] if known else [spec.question]), *self.snapshot()]
 
-    def item(self, usage: items.Counts | None) -> Item:
+    def item(self) -> Item:
         """The answer's item."""
         return items.answer(
             self.answer,
             self.spec.thread_id,
             parent=self.spec.parent,
             siblings=self.spec.siblings,
-            usage=usage,
+            usage=self.counts,
         )
 
     def _elapsed_ms(self) -> int:
