@@ -159,7 +159,8 @@ def test_in_forced_colours_everything_has_an_edge(visit: Visit) -> None:
     ended(page)
     ask(page, "/fast /echo a bubble")
     ended(page)
-    bare = page.evaluate("""() => [".composer", ".bubble", ".state.failed", "#send", ".conversation:has([aria-current])"]
+    bare = page.evaluate("""() => [".composer", ".bubble", ".state.failed", "#send",
+            ".conversation:has([aria-current])"]
         .filter((s) => { const style = getComputedStyle(document.querySelector(s));
             return parseFloat(style.borderTopWidth) < 1 || style.borderTopStyle === "none"; })""")
     assert bare == []
@@ -186,7 +187,7 @@ def test_on_paper_there_are_words_and_no_chrome(visit: Visit) -> None:
     link = page.evaluate("() => getComputedStyle(document.querySelector('.prose a'), '::after').content")
     assert "https://example.org/a" in link
     assert page.evaluate(
-        "() => document.querySelector('.prose pre').scrollWidth <= document.querySelector('.prose pre').clientWidth + 1"
+        "() => [...document.querySelectorAll('.prose pre')].every(e => e.scrollWidth <= e.clientWidth + 1)"
     )
     assert len(page.pdf()) > 10_000
 
@@ -198,12 +199,13 @@ def test_the_page_says_its_language_and_numbers_follow_it(visit: Visit) -> None:
     ask(page, "/fast /long 60")
     ended(page)
     expect(answer(page).locator(".tokens")).to_contain_text(",")
-    contrast(page)
+    in_words(page)
 
 
-def contrast(page: Page) -> None:
+def in_words(page: Page) -> None:
     """Nothing is said in two languages at once: no string of the page is a key."""
-    keys = page.evaluate("""() => { const keys = Object.keys(JSON.parse(document.getElementById("strings").textContent));
+    keys = page.evaluate("""() => {
+        const keys = Object.keys(JSON.parse(document.getElementById("strings").textContent));
         return [...document.querySelectorAll("button, a, p, span")].map((e) => e.textContent.trim())
             .filter((text) => text.includes("_") && keys.includes(text)); }""")
     assert keys == []

@@ -118,7 +118,7 @@ def test_a_refused_send_gives_the_text_back_with_a_countdown(
 
 
 def test_offline_is_told_within_three_seconds_and_writing_goes_on(visit: Visit) -> None:
-    """UX 34, R31: what cannot go out is seen as unsent, can be taken back, and goes out when the line is back."""
+    """UX 34, R31: what cannot go out is seen as unsent, can be taken back, and goes out later."""
     page = visit()
     ask(page, "/fast /echo before")
     ended(page)

@@ -114,7 +114,8 @@ def test_enter_that_picks_a_word_of_an_input_method_does_not_send(visit: Visit) 
     page.focus("#text")
     client.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
     page.evaluate("""() => document.getElementById("text").dispatchEvent(
-        new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true }))""")
+        new KeyboardEvent("keydown",
+            { key: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true }))""")
     client.send("Input.insertText", {"text": "日本"})
     expect(page.locator(".question")).to_have_count(0)
     expect(page.locator("#text")).to_have_value("日本")
@@ -196,7 +197,8 @@ def test_everything_is_reached_by_tab_in_the_order_it_is_seen(visit: Visit) -> N
     else:
         pytest.fail(f"Tab goes round without an end: {places[-5:]}")
     assert places[0][0] == "Skip to conversation"
-    missed = page.evaluate("""() => [...document.querySelectorAll("a[href], button, select, textarea, input, summary")]
+    missed = page.evaluate("""() => [...document.querySelectorAll(
+            "a[href], button, select, textarea, input, summary")]
         .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.disabled && e.type !== "hidden")
         .filter((e) => !e.dataset.reached && e.id !== "scroll").map((e) => e.outerHTML.slice(0, 120))""")
     assert missed == []
@@ -272,7 +274,8 @@ RING = """() => {
     const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
     const color = outlined ? style.outlineColor : style.borderTopColor;
     let ground = e.parentElement;
-    while (ground && numbers(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+    const solid = (one) => numbers(getComputedStyle(one).backgroundColor)[3] === 255;
+    while (ground && !solid(ground)) ground = ground.parentElement;
     const behind = ground ? getComputedStyle(ground).backgroundColor : "white";
     const [a, b] = [light(numbers(color)), light(numbers(behind))].sort((x, y) => y - x);
     return { what: e.outerHTML.slice(0, 90), ring: outlined || parseFloat(style.borderTopWidth) > 0,
@@ -390,8 +393,10 @@ def test_buttons_have_names_and_switches_say_their_state(visit: Visit) -> None:
     page = visit()
     ask(page, "/fast /think /echo names\n\n```python\npass\n```\n")
     ended(page)
-    nameless = page.evaluate("""() => [...document.querySelectorAll("button, a[href], select, input, textarea")]
-        .filter((e) => e.checkVisibility() && !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length))
+    nameless = page.evaluate("""() => [...document.querySelectorAll(
+            "button, a[href], select, input, textarea")]
+        .filter((e) => e.checkVisibility())
+        .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length))
         .map((e) => e.outerHTML)""")
     assert nameless == []
     expect(page.locator(".code .wrap")).to_have_attribute("aria-pressed", "false")

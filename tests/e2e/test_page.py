@@ -327,6 +327,17 @@ def test_each_answer_shows_agent_time_duration_and_tokens(visit: Visit) -> None:
     assert [page.locator(".answer .tokens").nth(n).inner_text() for n in range(2)] == shown
 
 
+def test_the_tokens_of_an_answer_do_not_go_away_when_the_page_asks_again(visit: Visit) -> None:
+    """The page asks for news as soon as an answer has ended: the turn may still be in memory then."""
+    page = visit()
+    for number in range(12):
+        ask(page, f"/fast /echo number {number}")
+        ended(page)
+    page.evaluate("() => new Promise(done => setTimeout(done, 300))")
+    shown = page.locator(".answer .tokens").all_text_contents()
+    assert [text for text in shown if "answered" not in text] == []
+
+
 def test_copying_a_message_gives_its_markdown_and_copying_a_selection_clean_text(visit: Visit) -> None:
     """UX 25."""
     page = visit(permissions=["clipboard-read", "clipboard-write"])

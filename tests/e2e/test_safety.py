@@ -24,17 +24,19 @@ HOSTILE: list[str] = json.loads((Path(__file__).parents[1] / "markdown" / "hosti
 BATCH = 50
 ALARM = """
 window.hits = [];
-for (const name of ["hit", "alert", "confirm", "prompt", "print", "msgbox"]) window[name] = (x) => window.hits.push(`${name} ${x}`);
+for (const name of ["hit", "alert", "confirm", "prompt", "print", "msgbox"])
+    window[name] = (x) => window.hits.push(`${name} ${x}`);
 """
 HARM = r"""() => {
     const bad = [];
     for (const e of document.querySelectorAll(".prose *, .bubble *")) {
         for (const { name, value } of e.attributes) {
-            if (name.startsWith("on") || name === "style" || name === "srcdoc") bad.push(`${name} on ${e.tagName}`);
+            if (name.startsWith("on") || name === "style" || name === "srcdoc")
+                bad.push(`${name} on ${e.tagName}`);
             if (["href", "src", "action", "formaction", "xlink:href"].includes(name)
                 && !/^(https?:|mailto:|#)/i.test(value)) bad.push(`${name}=${value}`);
         }
-        if (e.matches("script, iframe, object, embed, style, link, form, input:not([type=checkbox]), img, video, audio, base, meta"))
+        if (e.matches("script, iframe, object, embed, style, link, form, img, video, audio, base, input"))
             bad.push(e.outerHTML.slice(0, 100));
         if (e.matches("a[href^=http]") && !/noopener/.test(e.rel)) bad.push(`rel of ${e.href}`);
     }
@@ -49,7 +51,7 @@ def harmless(page: Page) -> None:
 
 @pytest.mark.parametrize("first", range(0, len(HOSTILE), BATCH))
 def test_hostile_markdown_does_nothing_live_or_reloaded(visit: Visit, first: int) -> None:
-    """S14, S15, S17: as an answer that arrives in pieces, as its question, as a title, and drawn by the server."""
+    """S14, S15, S17: as an answer in pieces, as its question, as a title, and as the server draws it."""
     page = visit()
     page.context.add_init_script(ALARM)
     page.reload()
@@ -75,7 +77,10 @@ def test_hostile_markdown_that_arrives_slowly_does_nothing_on_the_way(visit: Vis
     page.evaluate(f"""() => {{
         const check = {HARM};
         window.harm = new Set();
-        const look = () => {{ for (const one of check()) window.harm.add(one); requestAnimationFrame(look); }};
+        const look = () => {{
+            for (const one of check()) window.harm.add(one);
+            requestAnimationFrame(look);
+        }};
         look();
     }}""")
     worst = [v for v in HOSTILE if "canary" in v or "script" in v.lower()][:8]
@@ -93,7 +98,8 @@ def test_a_javascript_link_is_no_link(visit: Visit) -> None:
     at_work(page)
     ask(
         page,
-        "/fast /echo [click](javascript:hit(1)) [JaVa](JaVa&#x09;script:hit(2)) <javascript:hit(3)> [d](data:text/html,x)",
+        "/fast /echo [click](javascript:hit(1)) [JaVa](JaVa&#x09;script:hit(2)) <javascript:hit(3)>"
+        " [d](data:text/html,x)",
     )
     ended(page)
     expect(answer(page).locator(".prose a")).to_have_count(0)
