@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export STKWEB_DATA_DIR ?= $(CURDIR)/var
 
-.PHONY: setup setup-dev run test lint lock clean
+.PHONY: setup setup-dev run test lint lock messages clean
 
 setup: $(VENV)/.base var/.ready
 
@@ -44,6 +44,13 @@ lint: setup-dev
 lock: setup-dev
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/base.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev -c requirements/base.lock pyproject.toml -o requirements/dev.lock
+
+# Extracts every text and compiles the translations; needs the GNU gettext tools. Then translate what is new in
+# chat/locale/*/LC_MESSAGES/django.po and run it once more.
+messages: setup-dev
+	$(BIN)/python manage.py makemessages --locale pt_BR --no-location --no-obsolete --ignore 'var/*' --ignore 'tests/*' --ignore 'benchmarks/*' --ignore 'scripts/*' --ignore 'vendor/*'
+	$(BIN)/python -c "import pathlib, re; [path.write_text(re.sub(r'\"POT-Creation-Date:.*\n', '', path.read_text())) for path in pathlib.Path('chat/locale').rglob('*.po')]"
+	$(BIN)/python manage.py compilemessages --ignore '.venv' --ignore 'var'
 
 clean:
 	rm -rf $(VENV) var
