@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acts import ask, at_work, ended, sign_in
+from tests.e2e.acts import ask, at_work, ended, sign_in, written
 from tests.real_server import Server
 from tests.test_locale import ALIKE, ENTRIES
 
@@ -29,7 +29,8 @@ WRITTEN = (
 #: Every text, name and hint of the page, seen or only heard, dialogs and menus included.
 TEXTS = """skip => {
     const found = new Set();
-    const walk = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    const kinds = NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT;
+    const walk = document.createTreeWalker(document.documentElement, kinds);
     while (walk.nextNode()) {
         const node = walk.currentNode;
         const element = node.nodeType === 1 ? node : node.parentElement;
@@ -40,6 +41,14 @@ TEXTS = """skip => {
     }
     return [...found].filter(Boolean);
 }"""
+#: What sticks out of the panel, dialog or banner around it.
+STICKS_OUT = """() => [...document.querySelectorAll(":popover-open, dialog[open], #banner:not([hidden])")]
+    .filter((panel) => panel.id !== "list") // its rows reach its edge
+    .flatMap((panel) => [...panel.querySelectorAll("*")].filter((inner) => {
+        const box = inner.getBoundingClientRect(), around = panel.getBoundingClientRect();
+        const inside = around.right - parseFloat(getComputedStyle(panel).paddingRight) + 0.5;
+        return box.width > 0 && !inner.closest(".sr") && box.right > inside;
+    }).map((inner) => inner.outerHTML.slice(0, 80)))"""
 #: Words that no Portuguese sentence has.
 ENGLISH_WORDS = re.compile(
     r"\b(the|and|your?|is|are|was|were|not|with|this|that|answer|question|again|please|kept|try|wait|by|of|to|from|sent)\b",
@@ -71,6 +80,7 @@ def portuguese(page: Page, station: str = "") -> None:
     assert [text for text in shown if ENGLISH_WORDS.search(text)] == []
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{station}: {wider} px too wide"
+    assert page.evaluate(STICKS_OUT) == []
     folder = os.environ.get("STKWEB_SCREENSHOTS")
     if folder and station:
         width = page.viewport_size["width"] if page.viewport_size else 0
@@ -104,7 +114,7 @@ def test_the_whole_way_is_portuguese(visit: Visit, here: dict[str, Any]) -> None
     portuguese(page, "resposta-recarregada")
     ask(page, "/slow Explique de novo")
     portuguese(page, "respondendo")
-    page.wait_for_function("document.querySelectorAll('.answer.live .prose')[0]?.textContent.length > 20")
+    written(page, 4)
     page.click("#stop")
     ended(page)
     expect(page.locator(".answer .state.stopped").last).to_contain_text("Parada.")
@@ -136,18 +146,23 @@ def test_settings_dialogs_and_errors_are_portuguese(visit: Visit, here: dict[str
     portuguese(page, "404")
 
 
-def test_the_line_and_the_session_are_told_in_portuguese(visit: Visit, here: dict[str, Any]) -> None:
-    page = visit("charlie", "/", **here)
+def test_the_line_and_the_session_are_told_in_portuguese(
+    visit: Visit, brazil: Server, here: dict[str, Any]
+) -> None:
+    page = visit("charlie", "/", server=brazil, **here)
     page.context.set_offline(True)
     expect(page.locator("#banner")).to_contain_text("Você está sem conexão.")
     portuguese(page, "sem-conexao")
     page.context.set_offline(False)
     expect(page.locator("#banner")).to_be_hidden()
-    page.context.clear_cookies()
+    brazil.rows("DELETE FROM django_session")
     page.fill("#text", "Ainda estou aqui?")
     page.press("#text", "Enter")
     expect(page.locator("#signin")).to_be_visible()
     portuguese(page, "entrar-de-novo")
+    page.locator("#signin [data-close]").first.click()
+    expect(page.locator(".question.unsent")).to_contain_text("Não enviada: sua sessão terminou.")
+    portuguese(page, "nao-enviada")
 
 
 def test_a_lockout_is_told_in_portuguese(visit: Visit, brazil: Server, here: dict[str, Any]) -> None:
@@ -164,7 +179,7 @@ def test_a_lockout_is_told_in_portuguese(visit: Visit, brazil: Server, here: dic
 
 def test_numbers_and_times_are_brazilian(visit: Visit) -> None:
     page = visit("alice", "/", locale="pt-BR")
-    ask(page, "/fast /long 30 escreva muito")
+    ask(page, "/fast /long 90 escreva muito")
     answer = ended(page)
     live = answer.locator(".tokens").inner_text()
     assert re.search(r"\d\.\d{3} tokens", live), live

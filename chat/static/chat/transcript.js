@@ -212,7 +212,7 @@ export class Transcript {
     const act = (name, label, symbol) => h("button", { class: "quiet", type: "button", "data-do": name, "aria-label": label }, icon(symbol));
     const foot = local
       ? this.#late
-        ? h("div", { class: "late" }, icon("offline"), this.#late, button("send-now", t("send_now"), "send"), button("take-back", t("take_back"), "edit"))
+        ? h("div", { class: "late" }, h("span", {}, icon("offline"), this.#late), button("send-now", t("send_now"), "send"), button("take-back", t("take_back"), "edit"))
         : null
       : h("div", { class: "foot" }, timeElement(item.created_at),
           h("div", { class: "acts" }, siblings(item), act("copy", t("copy_question"), "copy"), act("edit", t("edit_question"), "edit")));
