@@ -41,6 +41,7 @@ class Product:
             "STKWEB_TURNS_PER_USER": "1000",
             "STKWEB_SENDS_PER_MINUTE": "100000",
             "STKWEB_LOG_LEVEL": "WARNING",
+            "STKWEB_AGENT_HOSTS": "127.0.0.1",
             **{name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if name in os.environ},
         }
 

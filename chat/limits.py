@@ -5,9 +5,13 @@ Read at the time of use, so that a test or a shell may override a setting.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.conf import settings
 
 from chat import agents
+from chat.agents.addresses import vetting
+from chat.agents.http import Vet
 
 
 def of_agents() -> agents.Limits:
@@ -20,3 +24,14 @@ def of_agents() -> agents.Limits:
         event_bytes=settings.LIMIT_EVENT_BYTES,
         answer_bytes=settings.LIMIT_ANSWER_BYTES,
     )
+
+
+def vet() -> Vet:
+    """Where agents may be: the same function as long as STKWEB_AGENT_HOSTS is the same, for tokens
+    and connections are shared by it."""
+    return _vet(tuple(settings.AGENT_HOSTS))
+
+
+@lru_cache(maxsize=8)
+def _vet(hosts: tuple[str, ...]) -> Vet:
+    return vetting(hosts)

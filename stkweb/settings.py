@@ -41,8 +41,9 @@ PROCESSES = env_int("STKWEB_PROCESSES", 1, minimum=1)
 #: Threads of one process that wait for the database and render pages. Measured at 200 streams: 4 take a
 #: tenth less CPU a turn than 8, which wait for each other.
 THREADS = env_int("STKWEB_THREADS", 4, minimum=1)
-#: Hosts of agents that may be reached without TLS, beside this machine itself.
-PLAIN_HTTP_HOSTS = env_list("STKWEB_PLAIN_HTTP_HOSTS")
+#: Hosts of agents and proxies that may be reached without TLS or at a private address, such as
+#: localhost; all others must be public and speak https.
+AGENT_HOSTS = env_list("STKWEB_AGENT_HOSTS")
 #: Opens /metrics to whoever sends it as a Bearer token; without it there is no such page.
 METRICS_TOKEN = env("STKWEB_METRICS_TOKEN")
 #: Describe one agent, which the first start makes; the names are those of StackSpot's own SDK.

@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.STATIC_ROOT.mkdir()
     settings.MEDIA_ROOT = folder / "files"
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    settings.AGENT_HOSTS = ["127.0.0.1", "localhost"]  # where the agents of tests are
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = {
         **settings.STORAGES,

@@ -77,6 +77,7 @@ def own_environment(data: Path, **more: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "default",
         "STKWEB_DATA_DIR": str(data),
+        "STKWEB_AGENT_HOSTS": "127.0.0.1,localhost",
         **more,
     }
 

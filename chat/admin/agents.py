@@ -6,12 +6,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from chat.actions import agents as verbs
+from chat.agents.presets import PRESETS
 from chat.models import Agent
 
 SECRET_STATES = {
@@ -31,17 +33,41 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=_("Stored encrypted and never shown. Leave it empty to keep what is set."),
     )
 
+    preset = forms.ChoiceField(
+        label=_("Preset"),
+        required=False,
+        choices=[("", "-"), *((name, name) for name in sorted(PRESETS))],
+        help_text=_("Of an OpenAI-compatible server: fills in its address and options where they are empty."),
+    )
+
     class Meta:
         model = Agent
         widgets = {name: forms.Textarea(attrs={"rows": 4, "cols": 60}) for name in ("examples", "options")}
         fields = (
             "name", "kind", "description", "examples", "base_url", "token_url", "agent_id", "client_id",
-            "options", "ca_bundle", "proxy", "enabled", "position",
+            "options", "on_length", "continue_times", "history_bytes", "requests_per_minute",
+            "concurrent_streams", "ca_bundle", "proxy", "enabled", "position",
         )  # fmt: skip
+        help_texts = {
+            "agent_id": _("The id on the agent's page in StackSpot, or the model of another server."),
+            "token_url": _("StackSpot alone."),
+            "client_id": _("StackSpot alone."),
+            "history_bytes": _(
+                "Earlier messages beyond this are not sent along. Empty: as the server's limit."
+            ),
+            "requests_per_minute": _("Together with all agents of the same credential. Empty: no limit."),
+            "concurrent_streams": _("Together with all agents of the same credential. Empty: no limit."),
+        }
 
     def _post_clean(self) -> None:
         """After Django filled the row: what only the verbs know to be wrong with it."""
         super()._post_clean()  # type: ignore[misc]
+        preset = self.cleaned_data.get("preset", "")
+        if preset and self.instance.kind == Agent.Kind.OPENAI:
+            try:
+                verbs.apply_preset(self.instance, preset)
+            except ValidationError as exc:
+                self.add_error(None, exc)
         secret = self.cleaned_data.get("new_secret", "")
         for field, problem in verbs.problems(self.instance, secret=secret).items():
             name = "new_secret" if field == "secret" else field
@@ -61,8 +87,20 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("name", "kind", "description", "examples", "enabled", "position")}),
         (
             _("Where it is"),
-            {"fields": ("base_url", "token_url", "agent_id", "client_id", "secret", "new_secret")},
+            {
+                "fields": (
+                    "preset",
+                    "base_url",
+                    "agent_id",
+                    "secret",
+                    "new_secret",
+                    "token_url",
+                    "client_id",
+                )
+            },  # fmt: skip
         ),
+        (_("Answers"), {"fields": ("on_length", "continue_times", "history_bytes")}),
+        (_("Allowance"), {"fields": ("requests_per_minute", "concurrent_streams")}),
         (_("More"), {"classes": ("collapse",), "fields": ("options", "ca_bundle", "proxy")}),
     )
 

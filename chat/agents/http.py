@@ -58,8 +58,8 @@ class _VettingResolver(AbstractResolver):
 class HttpSession:
     """A lazily made aiohttp session; one a process, on one event loop.
 
-    `vet`, when given, is asked about every address before it is connected to, for tokens too. What is
-    reached through a proxy is the proxy's business.
+    `vet`, when given, is asked about every address before it is connected to, for tokens too, and a
+    proxy's as well. What is reached through a proxy is the proxy's business.
     """
 
     def __init__(self, vet: Vet | None = None) -> None:
@@ -87,6 +87,8 @@ class HttpSession:
         `limits.connect`; `NETWORK_ERRORS` after that. Waits for the headers without end.
         """
         self._vet_literal(url)
+        if config.proxy:
+            self._vet_literal(config.proxy)
         try:
             return await self._open().post(
                 url,

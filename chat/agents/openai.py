@@ -8,7 +8,7 @@ comes back, so that nobody takes it for one who knows the branch.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,25 +19,6 @@ from .http import HttpSession
 from .retry import RetryPolicy
 from .streaming import Call, OpenResponses, stream_answer
 from .values import AgentConfig, AgentEvent, AgentRequest, Done, Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """What a common server needs. `key_header` is "" for the usual bearer token."""
-
-    base_url: str
-    needs_key: bool = True
-    key_header: str = ""
-
-
-PRESETS: Final[Mapping[str, Preset]] = {
-    "openai": Preset("https://api.openai.com/v1"),
-    "azure": Preset("https://RESOURCE.openai.azure.com/openai/v1", key_header="api-key"),
-    "litellm": Preset("http://localhost:4000/v1"),
-    "ollama": Preset("http://localhost:11434/v1", needs_key=False),
-    "lmstudio": Preset("http://localhost:1234/v1", needs_key=False),
-    "vllm": Preset("http://localhost:8000/v1", needs_key=False),
-}
 
 # Tokens a provider may spend on thinking, for those who count instead of taking a word.
 _BUDGETS: Final = {"low": 1024, "medium": 8192, "high": 32768, "xhigh": 65536}

@@ -21,13 +21,13 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from . import AgentRequest, connect
 from .auth import token_source
 from .errors import AgentError
-from .http import HttpSession
+from .http import HttpSession, Vet
 from .stackspot import DEFAULT_BASE_URL
 from .values import AgentConfig, Done, Limits, ReasoningDelta, TextDelta, Usage
 
 QUESTION: Final = "This is a test of the connection. Answer with the single word: ready"
 
-#: Steps in their order; an agent without a network has the last four.
+#: Steps in their order; an agent with a key alone has no token, one without a network the last four.
 STEPS: Final = ("name", "TLS", "token", "agent", "first byte", "last byte", "usage")
 
 
@@ -56,14 +56,19 @@ class _Timed(HttpSession):
         return response
 
 
-async def probe(config: AgentConfig, limits: Limits, question: str = QUESTION) -> AsyncGenerator[Step, None]:
-    """The steps, each as soon as it is known. Does not raise for anything the agent does."""
+async def probe(
+    config: AgentConfig, limits: Limits, question: str = QUESTION, vet: Vet | None = None
+) -> AsyncGenerator[Step, None]:
+    """The steps, each as soon as it is known. Does not raise for anything the agent does.
+
+    `vet` is asked about every address, as in `HttpSession`.
+    """
     if config.kind != "demo":
-        async for step in _reach(config, limits):
+        async for step in _reach(config, limits, vet):
             yield step
             if step.ok is False:
                 return
-    async with aclosing(_ask(config, limits, question)) as steps:
+    async with aclosing(_ask(config, limits, question, vet)) as steps:
         async for step in steps:
             yield step
 
@@ -71,10 +76,11 @@ async def probe(config: AgentConfig, limits: Limits, question: str = QUESTION) -
 # -- reaching it -----------------------------------------------------------------------------------
 
 
-async def _reach(config: AgentConfig, limits: Limits) -> AsyncGenerator[Step, None]:
-    urls = [config.token_url, config.base_url or DEFAULT_BASE_URL]
+async def _reach(config: AgentConfig, limits: Limits, vet: Vet | None) -> AsyncGenerator[Step, None]:
+    stackspot = config.kind == "stackspot"
+    urls = [config.token_url, config.base_url or DEFAULT_BASE_URL] if stackspot else [config.base_url]
     places = [urlsplit(url) for url in ([config.proxy] if config.proxy else urls)]
-    step = await _each("name", places, _resolve)
+    step = await _each("name", places, lambda place: _resolve(place, vet))
     yield step
     if not step.ok:
         return
@@ -85,9 +91,11 @@ async def _reach(config: AgentConfig, limits: Limits) -> AsyncGenerator[Step, No
         yield step
         if not step.ok:
             return
+    if not stackspot:
+        return
     started = time.monotonic()
     try:
-        await token_source(config).get()
+        await token_source(config, vet).get()
     except AgentError as error:
         yield Step("token", False, _ms(started), str(error), _TOKEN_ADVICE.get(error.code, _LOOK))
         return
@@ -115,7 +123,7 @@ def _port(place: SplitResult) -> int:
     return place.port or (443 if place.scheme == "https" else 80)
 
 
-async def _resolve(place: SplitResult) -> str:
+async def _resolve(place: SplitResult, vet: Vet | None) -> str:
     host = place.hostname or ""
     loop = asyncio.get_running_loop()
     try:
@@ -126,7 +134,13 @@ async def _resolve(place: SplitResult) -> str:
             f"Check the spelling of {host!r} in the agent's addresses, and this machine's DNS."
             " Where a proxy is needed, give it with --proxy.",
         ) from error
-    return f"{host} is {found[0][4][0]}"
+    address = str(found[0][4][0])
+    if vet is not None and not all(vet(host, str(entry[4][0])) for entry in found):
+        raise _Failed(
+            f"{host} is {address}, which is not a public address",
+            f"Whoever runs the server may allow it: STKWEB_AGENT_HOSTS={host}",
+        )
+    return f"{host} is {address}"
 
 
 async def _shake_hands(place: SplitResult, config: AgentConfig, limits: Limits) -> str:
@@ -181,8 +195,10 @@ class _Heard:
     done: Done | None = None
 
 
-async def _ask(config: AgentConfig, limits: Limits, question: str) -> AsyncGenerator[Step, None]:
-    http, started, heard = _Timed(), time.monotonic(), _Heard()
+async def _ask(
+    config: AgentConfig, limits: Limits, question: str, vet: Vet | None
+) -> AsyncGenerator[Step, None]:
+    http, started, heard = _Timed(vet), time.monotonic(), _Heard()
     error = await _listen(config, http, limits, question, heard)
     ended = time.monotonic()
     answered = http.answered_at or heard.first_at

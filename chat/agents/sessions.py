@@ -52,6 +52,11 @@ class _VettingAdapter(HTTPAdapter):
         super().init_poolmanager(*values, **named)
         self.poolmanager.pool_classes_by_scheme = _pools(self._vet)
 
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **named)
+        manager.pool_classes_by_scheme = _pools(self._vet)
+        return manager
+
 
 def _pools(vet: Vet) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):

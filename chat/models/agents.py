@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,14 @@ class Agent(models.Model):
     class Kind(models.TextChoices):
         STACKSPOT = "stackspot", _("StackSpot")
         DEMO = "demo", _("Demo, built in")
+        OPENAI = "openai", _("OpenAI-compatible")
+
+    class OnLength(models.TextChoices):
+        """What happens to an answer that the agent cut because it was long."""
+
+        OFF = "off", _("it stays as it is")
+        ASK = "ask", _("the person may have it continued")
+        AUTO = "auto", _("it is continued by itself")
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=80, unique=True)
@@ -37,10 +46,25 @@ class Agent(models.Model):
     examples = models.JSONField(_("example questions"), default=list, blank=True)
     base_url = models.CharField(_("base URL"), max_length=300, blank=True)
     token_url = models.CharField(_("token URL"), max_length=300, blank=True)
-    agent_id = models.CharField(_("agent id"), max_length=120, blank=True)
+    agent_id = models.CharField(_("agent id or model"), max_length=120, blank=True)
     client_id = models.CharField(_("client id"), max_length=200, blank=True)
     sealed_secret = models.TextField(editable=False, blank=True, default="")
     options = models.JSONField(_("options"), default=dict, blank=True)
+    on_length = models.CharField(
+        _("answers cut by length"), max_length=4, choices=OnLength.choices, default=OnLength.ASK
+    )
+    continue_times = models.PositiveSmallIntegerField(
+        _("continued at most"), default=3, validators=[MinValueValidator(1), MaxValueValidator(20)]
+    )
+    history_bytes = models.PositiveIntegerField(
+        _("bytes of earlier messages"), null=True, blank=True, validators=[MinValueValidator(1024)]
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        _("requests a minute"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    concurrent_streams = models.PositiveIntegerField(
+        _("answers at once"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     ca_bundle = models.CharField(_("CA bundle (path)"), max_length=300, blank=True)
     proxy = models.CharField(_("proxy"), max_length=300, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)

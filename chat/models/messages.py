@@ -67,7 +67,11 @@ def spent(user_pk: int, since: datetime, sends: int) -> tuple[int, datetime | No
 
 
 class Message(models.Model):
-    """One question or one answer. `seq` is the number of the last thread event that changed it."""
+    """One question or one answer. `seq` is the number of the last thread event that changed it.
+
+    `trimmed` are the earlier messages that the agent was not told because there was no room,
+    `continued` how often an answer that was cut by its length was continued by itself.
+    """
 
     class Role(models.TextChoices):
         USER = "user", _("question")
@@ -94,6 +98,8 @@ class Message(models.Model):
     error_id = models.CharField(max_length=26, blank=True, default="")
     error_params = models.JSONField(default=dict, blank=True)
     sources = models.JSONField(default=list, blank=True)
+    trimmed = models.PositiveIntegerField(default=0)
+    continued = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, default=None)
     ended_at = models.DateTimeField(null=True, default=None)

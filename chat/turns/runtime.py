@@ -47,7 +47,7 @@ class Runtime:
         self.turns: dict[int, Turn] = {}
         self._by_thread: dict[str, Turn] = {}
         self.draining = False
-        self.http = agents.HttpSession()
+        self.http = agents.HttpSession(limits.vet())
         self.store = Store(self.worker_id)
         self.reaper = Reaper(self.worker_id)
         self.runner = Runner(self.worker_id, self.hub, self.store, self)

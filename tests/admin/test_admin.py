@@ -26,6 +26,8 @@ FIELDS = {
     "client_id": "client-1",
     "new_secret": SECRET,
     "options": "{}",
+    "on_length": "ask",
+    "continue_times": "3",
     "ca_bundle": "",
     "proxy": "",
     "enabled": "on",
@@ -94,6 +96,26 @@ def test_an_empty_field_keeps_the_secret(browser_of: Client, agent: Agent) -> No
     assert changed.status_code == 302, changed.content.decode()
     agent.refresh_from_db()
     assert (agent.name, agent.secret()) == ("New", SECRET)
+
+
+def test_a_preset_fills_in_what_is_empty(browser_of: Client) -> None:
+    fields = {**FIELDS, "kind": "openai", "base_url": "", "token_url": "", "client_id": "", "new_secret": "",
+              "agent_id": "llama3.2", "preset": "ollama", "requests_per_minute": "30"}  # fmt: skip
+    assert browser_of.post("/admin/chat/agent/add/", fields).status_code == 302
+    row = Agent.objects.get()
+    assert (row.base_url, row.requests_per_minute, row.sealed_secret) == ("http://localhost:11434/v1", 30, "")
+
+
+def test_an_option_out_of_its_range_is_refused_by_name_and_range(browser_of: Client) -> None:
+    fields = {**FIELDS, "kind": "openai", "token_url": "", "client_id": "", "options": '{"temperature": 3}'}
+    form = browser_of.post("/admin/chat/agent/add/", fields).context["adminform"].form
+    assert form.errors == {"options": ["temperature must be a number from 0 to 2"]}
+
+
+def test_an_azure_address_without_its_name_is_refused(browser_of: Client) -> None:
+    fields = {**FIELDS, "kind": "openai", "token_url": "", "client_id": "", "base_url": "", "preset": "azure"}
+    form = browser_of.post("/admin/chat/agent/add/", fields).context["adminform"].form
+    assert "your own name" in form.errors["base_url"][0]
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,15 @@ async def test_everything_reaches_a_listed_host(agent_server: AgentServer) -> No
         await session.close()
     response = await asyncio.to_thread(BlockingClient(config, vet=vet).chat, AgentRequest("Hi"))
     assert response.error is None
+
+
+async def test_a_proxy_is_looked_at_too(agent_server: AgentServer) -> None:
+    config = agent_server.config("openai", base_url="http://agents.example/v1", proxy=agent_server.url)
+    for hosts, reached in (([], 0), (["127.0.0.1"], 2)):
+        session = HttpSession(vetting(hosts))
+        try:
+            await ask(session, config)
+        finally:
+            await session.close()
+        BlockingClient(config, vet=vetting(hosts)).chat(AgentRequest("Hi"))
+        assert len(agent_server.requests) == reached

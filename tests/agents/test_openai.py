@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chat.agents import AgentConfig, HistoryMessage, HttpSession, Limits, Usage
-from chat.agents.openai import PRESETS, provider_of, reasoning_of
+from chat.agents.openai import provider_of, reasoning_of
+from chat.agents.presets import PRESETS
 from tests.agent_server import (
     API_KEY,
     AgentServer,

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
 from chat.models import Agent
-from tests.agent_server import AGENT_ID, CLIENT_SECRET, AgentServer, refuse
+from tests.agent_server import AGENT_ID, API_KEY, CLIENT_SECRET, AgentServer, refuse
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +75,7 @@ def test_it_has_no_option_that_takes_a_secret() -> None:
         ({"agent_id": "x?y"}, "--agent-id: An agent id is"),
         ({"agent_id": ""}, "--agent-id: An agent id is"),
         ({"client_id": ""}, "--client-id: Give the client id"),
-        ({"base_url": "http://agents.example"}, "STKWEB_PLAIN_HTTP_HOSTS=agents.example"),
+        ({"base_url": "http://agents.example"}, "STKWEB_AGENT_HOSTS=agents.example"),
         ({"base_url": "https://user:pw@agents.example"}, "--base-url: The address must hold neither"),
         ({"base_url": "https://agents.example/?x=1"}, "--base-url: The address must hold neither"),
         ({"base_url": "file:///etc/passwd"}, "--base-url: An address begins with https://"),
@@ -104,12 +104,94 @@ def test_it_refuses_a_name_that_is_taken(secret_file: str) -> None:
         add(secret_file)
 
 
-def test_it_allows_plain_http_to_this_machine_and_to_named_hosts(secret_file: str, settings: Any) -> None:
-    add(secret_file, "One", base_url="http://127.0.0.1:9000")
-    add(secret_file, "Two", base_url="http://localhost:9000")
-    settings.PLAIN_HTTP_HOSTS = ["models.lan"]
+def test_it_allows_other_addresses_to_named_hosts_alone(secret_file: str, settings: Any) -> None:
+    settings.AGENT_HOSTS = ["localhost", "models.lan", "10.1.2.3"]
+    add(secret_file, "One", base_url="http://localhost:9000")
+    add(secret_file, "Two", base_url="https://10.1.2.3")
     add(secret_file, "Three", base_url="http://models.lan")
     assert Agent.objects.count() == 3
+    for refused in ("http://127.0.0.1:9000", "https://10.1.2.4", "https://[::1]", "https://169.254.169.254"):
+        with pytest.raises(CommandError, match="STKWEB_AGENT_HOSTS"):
+            add(secret_file, "Four", base_url=refused)
+
+
+def openai(*arguments: str, name: str = "Local", model: str = "llama3.2") -> str:
+    return agent("add", name, "--kind=openai", f"--model={model}", *arguments)
+
+
+def test_it_adds_a_model_that_needs_no_key_by_its_preset() -> None:
+    openai("--preset=ollama")
+    row = Agent.objects.get()
+    assert (row.kind, row.base_url, row.agent_id) == ("openai", "http://localhost:11434/v1", "llama3.2")
+    assert row.secret() == ""
+
+
+def test_it_adds_a_model_with_a_key_and_options(secret_file: str) -> None:
+    said = openai(
+        "--preset=azure",
+        "--base-url=https://acme.openai.azure.com/openai/v1",
+        f"--api-key-file={secret_file}",
+        "--option=temperature=0.2",
+        '--option=stop=["END"]',
+        "--option=system=Answer briefly.",
+        "--continue=auto",
+        "--continue-times=5",
+        "--history-bytes=20000",
+        "--requests-per-minute=60",
+        "--concurrent-streams=4",
+    )
+    row = Agent.objects.get()
+    assert row.secret() == SECRET
+    assert SECRET not in said
+    assert row.options == {
+        "key_header": "api-key", "temperature": 0.2, "stop": ["END"], "system": "Answer briefly.",
+    }  # fmt: skip
+    assert (row.on_length, row.continue_times, row.history_bytes) == ("auto", 5, 20000)
+    assert (row.requests_per_minute, row.concurrent_streams) == (60, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--preset=openai"], "--api-key-file FILE"),
+        (["--preset=azure", "--api-key-file=KEY"], "--base-url: Give the address with your own name in it"),
+        (["--preset=ollama", "--option=temperature=3"], "temperature must be a number from 0 to 2"),
+        (["--preset=ollama", "--option=top_p=-0.1"], "top_p must be a number from 0 to 1"),
+        (["--preset=ollama", "--option=max_tokens=0"], "max_tokens must be a whole number of at least 1"),
+        (["--preset=ollama", "--option=temprature=1"], "Unknown option temprature. There are: "),
+        (["--preset=ollama", "--option=temperature"], "--option NAME=VALUE"),
+        (["--preset=ollama", "--continue-times=0"], "--continue-times: "),
+        (["--preset=ollama", "--client-id=x"], "--client-id: An OpenAI-compatible server has a key alone"),
+        (["--base-url=http://models.example/v1"], "STKWEB_AGENT_HOSTS=models.example"),
+        ([], "--base-url: Give the address"),
+    ],
+)
+def test_it_refuses_a_model_and_says_what_to_type(secret_file: str, arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        openai(*(argument.replace("KEY", secret_file) for argument in arguments))
+    assert said in str(refused.value)
+    assert not Agent.objects.exists()
+
+
+def test_it_refuses_a_model_without_a_name() -> None:
+    with pytest.raises(CommandError, match="--model: Give the model's name"):
+        agent("add", "Local", "--kind=openai", "--preset=ollama")
+
+
+def test_it_keeps_each_kind_to_its_own_options(secret_file: str) -> None:
+    with pytest.raises(CommandError, match="--realm belongs to --kind stackspot"):
+        openai("--preset=ollama", "--realm=acme")
+    with pytest.raises(CommandError, match="--preset belongs to --kind openai"):
+        agent("add", "x", "--realm=acme", "--preset=ollama")
+
+
+def test_it_tests_a_model_step_by_step(agent_server: AgentServer, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(API_KEY)
+    openai(f"--base-url={agent_server.url}/v1", f"--api-key-file={tmp_path / 'key'}", model="test-model")
+    said = agent("test", "Local")
+    assert "token" not in said.replace("tokens", "")
+    assert "Local answers." in said
+    assert API_KEY not in said
 
 
 def test_it_lists_agents_and_the_state_of_their_secrets(secret_file: str, demo_agent: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from chat import limits
 from chat.actions import Refused
 from chat.actions import agents as verbs
 from chat.actions.beginning import config_of
+from chat.agents.presets import PRESETS
 from chat.agents.probe import probe
 from chat.models import Agent
 
@@ -47,13 +49,32 @@ class Command(BaseCommand):
     def _add_arguments(self, add: ArgumentParser) -> None:
         add.add_argument("name", metavar="NAME", help="as people will see it")
         add.add_argument("--kind", choices=Agent.Kind.values, default=Agent.Kind.STACKSPOT)
-        add.add_argument("--agent-id", default="", metavar="ID", help="as the agent's page shows it")
+        where = add.add_mutually_exclusive_group()
+        where.add_argument("--agent-id", default="", metavar="ID", help="as the agent's page shows it")
+        where.add_argument("--model", default="", help="the model of an OpenAI-compatible server")
+        add.add_argument("--preset", choices=sorted(PRESETS), default="", help="what such a server needs")
         add.add_argument("--base-url", default="", metavar="URL", help="default: StackSpot's own")
         token = add.add_mutually_exclusive_group()
         token.add_argument("--token-url", default="", metavar="URL")
         token.add_argument("--realm", default="", help="the account's realm; makes StackSpot's token URL")
         add.add_argument("--client-id", default="", metavar="ID")
         _secret_argument(add)
+        add.add_argument(
+            "--option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="an option of this kind of agent (docs/agents.md); VALUE is JSON, or else text",
+        )
+        add.add_argument("--continue", dest="on_length", choices=Agent.OnLength.values,
+                         default=Agent.OnLength.ASK, help="answers that are cut by their length")  # fmt: skip
+        for name, does in (
+            ("continue-times", "how often at most, with --continue auto"),
+            ("history-bytes", "earlier messages that go along; default: STKWEB_PROMPT_BYTES"),
+            ("requests-per-minute", "calls to this address with this credential, in all processes"),
+            ("concurrent-streams", "answers at the same time, likewise"),
+        ):
+            add.add_argument(f"--{name}", type=int, default=None, metavar="N", help=does)
         add.add_argument("--description", default="", help="one line, shown beside the name")
         add.add_argument(
             "--example",
@@ -74,17 +95,20 @@ class Command(BaseCommand):
     # -- the commands ------------------------------------------------------------------------------
 
     def _add(self, options: dict[str, Any]) -> None:
-        stackspot = options["kind"] == Agent.Kind.STACKSPOT
         realm = options["realm"]
-        if stackspot and not (realm or options["token_url"]):
-            raise CommandError("Say where tokens come from: --realm REALM, or --token-url URL.")
+        secret = _secret_of(options)
+        numbers = ("continue_times", "history_bytes", "requests_per_minute", "concurrent_streams")
         agent = verbs.add_agent(
             name=options["name"],
             kind=options["kind"],
-            secret=_read_secret(options["client_secret_file"]) if stackspot else "",
+            preset=options["preset"],
+            secret=secret,
+            options=_options_of(options["option"]),
+            on_length=options["on_length"],
+            **{name: options[name] for name in numbers if options[name] is not None},
             base_url=options["base_url"],
             token_url=verbs.token_url_of(realm) if realm else options["token_url"],
-            agent_id=options["agent_id"],
+            agent_id=options["agent_id"] or options["model"],
             client_id=options["client_id"],
             description=options["description"],
             examples=options["example"][:3],
@@ -127,7 +151,7 @@ class Command(BaseCommand):
 
     async def _probe(self, config: Any) -> bool:
         works = True
-        async for step in probe(config, limits.of_agents()):
+        async for step in probe(config, limits.of_agents(), vet=limits.vet()):
             mark = {True: "ok", False: "FAILED", None: "-"}[step.ok]
             self.stdout.write(f"  {step.name:<11} {mark:<7} {step.ms:>6} ms  {step.detail}".rstrip())
             if step.advice:
@@ -161,12 +185,46 @@ class Command(BaseCommand):
             )
 
 
+def _secret_of(options: dict[str, Any]) -> str:
+    """The secret that this kind of agent needs; raises CommandError for what belongs to another."""
+    kind, preset = options["kind"], options["preset"]
+    for name, owner in (("realm", Agent.Kind.STACKSPOT), ("preset", Agent.Kind.OPENAI)):
+        if options[name] and kind != owner:
+            raise CommandError(f"--{name} belongs to --kind {owner}.")
+    if kind == Agent.Kind.DEMO:
+        return ""
+    if kind == Agent.Kind.STACKSPOT:
+        if not (options["realm"] or options["token_url"]):
+            raise CommandError("Say where tokens come from: --realm REALM, or --token-url URL.")
+        return _read_secret(options["client_secret_file"])
+    path = options["client_secret_file"]
+    if path is None and preset and PRESETS[preset].needs_key:
+        raise CommandError("Say where the API key is: --api-key-file FILE, or - to type or pipe it.")
+    return _read_secret(path) if path is not None else ""
+
+
+def _options_of(given: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs; a value that is no JSON is text."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise CommandError(f"Give an option as --option NAME=VALUE, not as {pair!r}.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def _secret_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--client-secret-file",
+        "--api-key-file",
+        dest="client_secret_file",
         metavar="FILE",
         default=None,
-        help="file whose content is the client secret; - reads standard input, or asks at a terminal",
+        help="file whose content is the client secret or the API key; - reads standard input, or asks at a terminal",
     )
 
 
@@ -202,7 +260,10 @@ def _quoted(name: str) -> str:
 
 def _sentences(exc: ValidationError) -> str:
     """Each field under the name of its option."""
-    options = {"name": "NAME", "secret": "--client-secret-file", "__all__": ""}
+    model = "model" in exc.message_dict.get("agent_id", [""])[0]
+    options = {"name": "NAME", "secret": "--client-secret-file", "options": "--option", "__all__": ""}
+    if model:
+        options["agent_id"] = "--model"
     lines = []
     for field, messages in exc.message_dict.items():
         option = options.get(field, "--" + field.replace("_", "-"))
