@@ -178,6 +178,22 @@ def make_agent(transactional_db: None, agent_server: AgentServer) -> Callable[..
 
 
 @pytest.fixture
+def make_model(transactional_db: None, agent_server: AgentServer) -> Callable[..., Agent]:
+    """make_model(name, **fields): the scripted server as an OpenAI-compatible agent."""
+
+    def make(name: str = "Model", **fields: Any) -> Agent:
+        config = agent_server.config("openai")
+        row = Agent(
+            name=name, kind=Agent.Kind.OPENAI, base_url=config.base_url, agent_id=config.agent_id, **fields
+        )
+        row.set_secret(config.client_secret)
+        row.save()
+        return row
+
+    return make
+
+
+@pytest.fixture
 def agent(make_agent: Callable[..., Agent]) -> Agent:
     """The agent that everybody asks."""
     return make_agent()

@@ -119,8 +119,8 @@ def _ask(user: Any, wanted: _Ask) -> Sent:
         conversation=conversation, parent=parent, role=Message.Role.USER, author=user,
         text=wanted.text, seq=conversation.seq + 1, created_at=now,
     )  # fmt: skip
-    request = request_for(conversation, agent, question, parent)
-    answer = begin(user, conversation, agent, question, request, opening=question)
+    request, trimmed = request_for(conversation, agent, question, parent)
+    answer = begin(user, conversation, agent, question, request, opening=question, trimmed=trimmed)
     SendReceipt.objects.create(
         user=user, key=wanted.key, fingerprint=wanted.fingerprint,
         question=question, answer=answer, created_at=now,
@@ -194,17 +194,29 @@ def _again(user: Any, thread_id: str, answer_id: str, *, continues: bool) -> Sen
                 raise Refused("not_found")
             if old.is_running:
                 raise Refused("conversation_busy")
-            if continues and (old.state == State.COMPLETED and old.stop_reason != "length" or not old.text):
+            if continues and not _may_continue(old):
                 raise Refused("cannot_continue")
             _check_allowance(user, timezone.now())
             above = old if continues else old.parent
             agent = _agent(user, None, conversation) if old.agent_id is None else _agent_of(user, old)
-            request = request_for(conversation, agent, above, above.parent, fresh=True)
-            new = begin(user, conversation, agent, above, request, continues=continues or old.continues)
+            request, trimmed = request_for(conversation, agent, above, above.parent, fresh=True)
+            new = begin(
+                user, conversation, agent, above, request,
+                continues=continues or old.continues, trimmed=trimmed,
+            )  # fmt: skip
             question = old.parent.public_id
     except IntegrityError:
         raise Refused("conversation_busy") from None
     return Sent(thread_id, question, new.public_id)
+
+
+def _may_continue(answer: Message) -> bool:
+    if not answer.text:
+        return False
+    if answer.state != State.COMPLETED:
+        return True
+    off = answer.agent is not None and answer.agent.on_length == Agent.OnLength.OFF
+    return answer.stop_reason == "length" and not off
 
 
 def _agent_of(user: Any, answer: Message) -> Agent:

@@ -16,7 +16,7 @@ from chat.models import Agent, Conversation, Message, SecretUnreadable, State
 from chat.protocol import events, frames
 from chat.turns import items, runtime
 from chat.turns.hub import feed_topic
-from chat.turns.turn import TurnSpec
+from chat.turns.turn import Rules, TurnSpec
 
 #: What a conversation's number jumps by when another branch is shown.
 NEW_BRANCH_JUMP = 10
@@ -33,10 +33,12 @@ def begin(
     *,
     opening: Message | None = None,
     continues: bool = False,
+    trimmed: int = 0,
 ) -> Message:
     """Make the answer row below `above`, number what is announced, hand the turn over on commit.
 
-    `opening` is the question that was made in the same transaction, if one was. Raises Refused.
+    `opening` is the question that was made in the same transaction, if one was, `trimmed` how many
+    earlier messages `request` leaves out. Raises Refused.
     """
     try:
         worker_id = runtime.current().worker_id
@@ -50,7 +52,7 @@ def begin(
     seq = conversation.seq + (NEW_BRANCH_JUMP if branches else 2)
     answer = Message.objects.create(
         conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
-        continues=continues, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
+        continues=continues, trimmed=trimmed, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
         upstream_conversation=request.conversation_id or "", created_at=now, started_at=now,
     )  # fmt: skip
     conversation.leaf, conversation.seq = answer, seq
@@ -64,7 +66,7 @@ def begin(
     spec = TurnSpec(
         answer=answer, thread_id=conversation.public_id, conversation_pk=conversation.pk,
         user_pk=user.pk, username=user.get_username(), agent=config, request=request,
-        parent=above.public_id, siblings=siblings,
+        parent=above.public_id, siblings=siblings, rules=_rules_of(agent),
     )  # fmt: skip
     spec.opening = _opening(spec, conversation, None if branches else opening)
     spec.whole_branch = created
@@ -93,6 +95,11 @@ def _opening(spec: TurnSpec, conversation: Conversation, question: Message | Non
         opening.insert(0, (question.seq, frames.event(thread_id, question.seq, events.item_done(item))))
         spec.question, spec.question_seq = item, question.seq
     return opening
+
+
+def _rules_of(agent: Agent) -> Rules:
+    auto = agent.on_length == Agent.OnLength.AUTO
+    return Rules(continue_times=agent.continue_times if auto else 0)
 
 
 def config_of(agent: Agent) -> AgentConfig:

@@ -12,27 +12,23 @@ from django.conf import settings
 from chat.agents import AgentRequest, HistoryMessage
 from chat.models import Agent, Conversation, Message, State, new_id
 from chat.models.branches import path_to
-
-#: Asked of the agent when a person has a partial answer continued.
-CONTINUE = (
-    "Your last answer was cut off. Continue it exactly where it stopped, in the same language and form."
-    " Do not repeat anything and do not comment on the interruption."
-)
+from chat.turns.continuing import CONTINUE
 
 
 def request_for(
     conversation: Conversation, agent: Agent, above: Message, parent: Message | None, *, fresh: bool = False
-) -> AgentRequest:
-    """The request for the answer below `above`: a question, or a partial answer to be continued.
+) -> tuple[AgentRequest, int]:
+    """The request for the answer below `above`: a question, or a partial answer to be continued; and
+    how many earlier messages it leaves out because there is no room.
 
     `parent` is the message above `above`. `fresh` begins a new upstream conversation in any case.
     """
     prompt = above.text if above.role == Message.Role.USER else CONTINUE
     if not fresh and parent is not None and _upstream_knows(conversation, agent, parent):
-        return AgentRequest(prompt=prompt, conversation_id=parent.upstream_conversation)
+        return AgentRequest(prompt=prompt, conversation_id=parent.upstream_conversation), 0
     last = parent if above.role == Message.Role.USER else above
-    history = _history(conversation, last.pk) if last is not None else ()
-    return AgentRequest(prompt=prompt, history=history, conversation_id=new_id())
+    history, trimmed = _history(conversation, agent, last.pk) if last is not None else ((), 0)
+    return AgentRequest(prompt=prompt, history=history, conversation_id=new_id()), trimmed
 
 
 def _upstream_knows(conversation: Conversation, agent: Agent, parent: Message) -> bool:
@@ -42,16 +38,23 @@ def _upstream_knows(conversation: Conversation, agent: Agent, parent: Message) -
     return not used.filter(pk__gt=parent.pk).exists()
 
 
-def _history(conversation: Conversation, last: int) -> tuple[HistoryMessage, ...]:
-    """The branch up to `last`, the newest messages that fit into one prompt's size."""
+def _history(conversation: Conversation, agent: Agent, last: int) -> tuple[tuple[HistoryMessage, ...], int]:
+    """The branch up to `last`: the newest messages that fit into the agent's budget, beginning with
+    a question, and how many older ones do not."""
     path, _ = path_to(conversation, last)
     rows = conversation.messages.filter(pk__in=path).order_by("-pk").values_list("role", "text")
     kept: list[HistoryMessage] = []
-    room = settings.LIMIT_PROMPT_BYTES
+    seen, room = 0, agent.history_bytes or settings.LIMIT_PROMPT_BYTES
     for role, text in rows:
         room -= len(text.encode())
         if room < 0:
             break
+        seen += 1
         if text:
             kept.append(HistoryMessage("user" if role == Message.Role.USER else "assistant", text))
-    return tuple(reversed(kept))
+    trimmed = len(path) - seen
+    # An answer without its question says little, and some servers refuse to begin with one.
+    while trimmed and kept and kept[-1].role == "assistant":
+        kept.pop()
+        trimmed += 1
+    return tuple(reversed(kept)), trimmed

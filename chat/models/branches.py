@@ -85,10 +85,11 @@ def usage_of(message_ids: Iterable[str]) -> dict[str, tuple[int | None, int | No
         "message_id", "user_tokens", "enrichment_tokens", "output_tokens"
     ):
         before = found.get(message_id, (None, None, None))
-        user, enrichment, output = (_plus(a, b) for a, b in zip(before, counts, strict=True))
+        user, enrichment, output = (plus(a, b) for a, b in zip(before, counts, strict=True))
         found[message_id] = (user, enrichment, output)
     return found
 
 
-def _plus(a: int | None, b: int | None) -> int | None:
+def plus(a: int | None, b: int | None) -> int | None:
+    """The sum of what is known; None when neither is."""
     return b if a is None else a if b is None else a + b

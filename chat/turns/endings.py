@@ -23,7 +23,8 @@ REAPED_JUMP = 1000
 
 @dataclass(slots=True)
 class Ending:
-    """The last word on one answer."""
+    """The last word on one answer. Its last call to the agent began at `call_started_at` and took
+    `call_ms`; without them it had a single one, as long as itself."""
 
     state: State
     error_code: str = ""
@@ -36,6 +37,8 @@ class Ending:
     first_delta_ms: int | None = None
     duration_ms: int = 0
     ended_at: datetime = field(default_factory=timezone.now)
+    call_started_at: datetime | None = None
+    call_ms: int | None = None
 
     def fields(self) -> dict[str, Any]:
         """What an answer's row takes over, fit for both databases."""
@@ -76,6 +79,7 @@ def write_ending(
         reasoning=answer.reasoning,
         reasoning_ms=answer.reasoning_ms,
         sources=answer.sources,
+        continued=answer.continued,
         seq=answer.seq,
         owner="",
         stop_requested=False,
@@ -87,6 +91,18 @@ def write_ending(
         seq=answer.seq, unread=unread, updated_at=ending.ended_at
     )
     _ledger_entry(answer, ending, thread_id=thread_id, user=user, kind=kind).save(force_insert=True)
+    return True
+
+
+def write_call(
+    answer: Message, call: Ending, *, owner: str, thread_id: str, user: tuple[int | None, str], kind: str
+) -> bool:
+    """Enter one call of an answer that goes on into the ledger. False, and nothing written, when
+    `owner` has lost the row. Inside a transaction of the caller's."""
+    ours = Message.objects.filter(pk=answer.pk, owner=owner, state__in=RUNNING)
+    if not ours.update(continued=answer.continued):
+        return False
+    _ledger_entry(answer, call, thread_id=thread_id, user=user, kind=kind).save(force_insert=True)
     return True
 
 
@@ -115,8 +131,8 @@ def _ledger_entry(
         outcome=ending.state,
         error_code=ending.error_code,
         upstream_id=storable.text(ending.upstream_message)[:120],
-        started_at=answer.started_at or answer.created_at,
+        started_at=ending.call_started_at or answer.started_at or answer.created_at,
         ended_at=ending.ended_at,
         first_delta_ms=ending.first_delta_ms,
-        duration_ms=ending.duration_ms,
+        duration_ms=ending.duration_ms if ending.call_ms is None else ending.call_ms,
     )

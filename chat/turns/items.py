@@ -84,6 +84,9 @@ def answer(
             "continues": parent if message.continues else None,
             "siblings": list(siblings),
             "reasoning_ms": message.reasoning_ms,
+            "trimmed": message.trimmed,
+            "continued": message.continued,
+            "on_length": message.agent.on_length if message.agent else "off",
         },
     )
 

@@ -1,7 +1,8 @@
 """Runs one turn: asks the agent, shows and saves what comes, writes the end, then says so.
 
 The one place with a broad `except`: whatever goes wrong in a turn ends that turn with a code and
-keeps its text. It never asks an agent a second time on its own once text has arrived.
+keeps its text. It never asks the same thing a second time once text has arrived; an answer that was
+cut by its length it may have continued, as the agent's administrator decided.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Protocol
 
+from django.conf import settings
+
 from chat import metrics
-from chat.agents import AgentClient, AgentError, Done
+from chat.agents import AgentClient, AgentError, AgentRequest, Done, Usage
 from chat.models import State, new_id
+from chat.models.branches import plus
 from chat.protocol import events, frames
-from chat.turns.endings import Ending, write_ending
+from chat.turns.continuing import LENGTH, continuation
+from chat.turns.endings import Ending, write_call, write_ending
 from chat.turns.hub import Hub, feed_topic, thread_topic
+from chat.turns.items import Counts
 from chat.turns.store import UNWRITABLE, Store
 from chat.turns.turn import Turn
 
@@ -55,11 +62,10 @@ class Runner:
 
     async def _ask(self, turn: Turn) -> Ending:
         try:
-            async with aclosing(self._clients.client_of(turn).stream(turn.spec.request)) as stream:
-                async for batch in stream:
-                    turn.take(batch)
-                    self._store.touch(turn)
+            return await self._answer(turn)
         except AgentError as exc:
+            if exc.code == "empty_answer" and turn.answer.continued:
+                return self._nothing_more(turn, exc)
             return self._failed(turn, exc)
         except asyncio.CancelledError:
             _forget_cancellation()
@@ -68,7 +74,58 @@ class Runner:
             error_id = new_id()
             log.exception("turn %s failed, error %s", turn.answer.public_id, error_id)
             return self._ending(turn, State.FAILED, "internal", error_id)
-        return self._ending(turn, State.COMPLETED)
+
+    async def _answer(self, turn: Turn) -> Ending:
+        """The whole answer: one call to the agent, and others while its length cuts it off."""
+        request = turn.spec.request
+        while True:
+            await self._call(turn, request)
+            ending = self._ending(turn, State.COMPLETED)
+            if not self._goes_on(turn):
+                return ending
+            turn.answer.continued += 1
+            if not await self._store.end(turn, self._writer(turn, ending)):
+                turn.lost = True
+                return ending
+            turn.spent.append(ending.usage)
+            request = continuation(turn.spec.request, turn.received, turn.done or Done())
+            turn.begin_call()
+
+    async def _call(self, turn: Turn, request: AgentRequest) -> None:
+        # The first call's time is limited by its client; what follows shares the turn's.
+        left = settings.LIMIT_TURN - (time.monotonic() - turn.started) if turn.answer.continued else None
+        try:
+            async with (
+                asyncio.timeout(left),
+                aclosing(self._clients.client_of(turn).stream(request)) as stream,
+            ):
+                async for batch in stream:
+                    turn.take(batch)
+                    self._store.touch(turn)
+        except TimeoutError:
+            raise AgentError("too_long") from None
+
+    def _goes_on(self, turn: Turn) -> bool:
+        if turn.done is None or turn.done.stop_reason != LENGTH or turn.first_delta_ms is None:
+            return False
+        return (
+            turn.answer.continued < turn.spec.rules.continue_times
+            and len(turn.received.encode()) < settings.LIMIT_ANSWER_BYTES
+            and time.monotonic() - turn.started < settings.LIMIT_TURN
+        )
+
+    def _writer(self, turn: Turn, call: Ending) -> Callable[[], bool]:
+        spec = turn.spec
+        return lambda: write_call(
+            turn.answer, call, owner=self._worker_id, thread_id=spec.thread_id,
+            user=(spec.user_pk, spec.username), kind=spec.agent.kind,
+        )  # fmt: skip
+
+    def _nothing_more(self, turn: Turn, exc: AgentError) -> Ending:
+        """An agent that was asked to go on and has no more to say has answered."""
+        ending = self._ending(turn, State.COMPLETED)
+        ending.usage, ending.stop_reason, ending.upstream_conversation = exc.usage, LENGTH, ""
+        return ending
 
     def _cut_off(self, turn: Turn) -> Ending:
         if turn.stopping:
@@ -102,6 +159,8 @@ class Runner:
             upstream_message=done.message_id or "",
             first_delta_ms=turn.first_delta_ms,
             duration_ms=int((time.monotonic() - turn.started) * 1000),
+            call_started_at=turn.call_started_at,
+            call_ms=int((time.monotonic() - turn.call_started) * 1000),
         )
 
     async def _end(self, turn: Turn, ending: Ending) -> None:
@@ -131,8 +190,7 @@ class Runner:
 
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
         ending.apply_to(turn.answer)
-        usage = ending.usage
-        turn.counts = (usage.user, usage.enrichment, usage.output) if usage else None
+        turn.counts = _sum([*turn.spent, ending.usage])
         turn.publish(events.item_done(turn.item()))
         spec = turn.spec
         entry = {
@@ -143,6 +201,18 @@ class Runner:
             "outcome": str(ending.state),
         }
         self._hub.publish(feed_topic(spec.user_pk), 0, frames.feed("finished", entry))
+
+
+def _sum(calls: list[Usage | None]) -> Counts | None:
+    """What the calls of one answer used together, as the ledger will add it up."""
+    found: Counts | None = None
+    for usage in calls:
+        if usage is not None:
+            user, enrichment, output = found or (None, None, None)
+            found = (
+                plus(user, usage.user), plus(enrichment, usage.enrichment), plus(output, usage.output)
+            )  # fmt: skip
+    return found
 
 
 def _forget_cancellation() -> None:

@@ -12,9 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.utils import timezone
 
 from chat import metrics
-from chat.agents import AgentConfig, AgentEvent, AgentRequest, Done, ReasoningDelta, SourcesFound, TextDelta
+from chat.agents import (
+    AgentConfig,
+    AgentEvent,
+    AgentRequest,
+    Done,
+    ReasoningDelta,
+    SourcesFound,
+    TextDelta,
+    Usage,
+)
 from chat.models import Message, State
 from chat.protocol import events, frames
 from chat.protocol.items import Item
@@ -25,6 +35,14 @@ from chat.turns.hub import Hub, thread_topic
 BURST = 8
 #: Seconds between two frames of reasoning, each of which carries all of it.
 REASONING_INTERVAL = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the agent's administrator decided. `continue_times` is how often at most an answer that
+    was cut by its length goes on by itself."""
+
+    continue_times: int = 0
 
 
 @dataclass(slots=True)
@@ -40,6 +58,7 @@ class TurnSpec:
     request: AgentRequest
     parent: str | None
     siblings: Sequence[str]
+    rules: Rules = Rules()
     opening: list[tuple[int, str]] = field(default_factory=list)
     #: The question that opened the turn, its number, and whether the two are the whole branch.
     question: Item | None = None
@@ -61,9 +80,12 @@ class Turn:
         self.ending = False
         self.cancelled = False
         self.started = time.monotonic()
+        self.call_started = self.started
+        self.call_started_at = timezone.now()
         self.first_delta_ms: int | None = None
         #: Known at the end; whoever looks between the end and the turn's removal sees it too.
         self.counts: items.Counts | None = None
+        self.spent: list[Usage | None] = []
         self.task: asyncio.Task[None] | None = None
         self.saved_seq = self.seq
         self.unsaved_bytes = 0
@@ -88,10 +110,18 @@ class Turn:
 
     # -- what comes from the agent ---------------------------------------------------------------
 
+    def begin_call(self) -> None:
+        """Another call to the agent begins; what came before stays."""
+        self.done = None
+        self.first_delta_ms = None
+        self.call_started, self.call_started_at = time.monotonic(), timezone.now()
+
     def take(self, batch: Sequence[AgentEvent]) -> None:
         """Everything that one network read brought; at most one frame of text comes of it."""
         for event in batch:
             if isinstance(event, TextDelta):
+                if self.first_delta_ms is None:
+                    self.first_delta_ms = int((time.monotonic() - self.call_started) * 1000)
                 metrics.DELTAS.inc()
                 self._waiting.append(event.text)
             elif isinstance(event, ReasoningDelta):
@@ -139,8 +169,7 @@ class Turn:
 
     def _show_text(self) -> None:
         if not self._parts:
-            self.first_delta_ms = self._elapsed_ms()
-            metrics.FIRST_DELTA_SECONDS.observe(self.first_delta_ms / 1000)
+            metrics.FIRST_DELTA_SECONDS.observe(self._elapsed_ms() / 1000)
             self.answer.state = State.STREAMING
             self._end_reasoning()
         metrics.FRAMES_JOINED.inc(len(self._waiting) - 1)
@@ -183,6 +212,11 @@ class Turn:
         if len(self._parts) > 1:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
+
+    @property
+    def received(self) -> str:
+        """Everything that has come, shown or not."""
+        return self.text + storable.text("".join(self._waiting))
 
     def finish_text(self) -> None:
         """Show what still waits, without regard to the rate; nothing more will come."""

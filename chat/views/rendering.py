@@ -58,7 +58,8 @@ def _html(text: str) -> str:
 def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
     facts, text = item["stkweb"], item["content"][0]["text"]
     ended = facts["state"] not in (State.QUEUED, State.STREAMING)
-    cut = facts["stop_reason"] == "length" or facts["state"] in _ENDED_PARTIAL
+    long = facts["stop_reason"] == "length" and facts["on_length"] != "off"
+    cut = long or facts["state"] in _ENDED_PARTIAL
     return {
         "kind": "answer",
         "id": item["id"],
@@ -73,6 +74,8 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "reasoning_seconds": round(facts["reasoning_ms"] / 1000) if facts["reasoning_ms"] else None,
         "sources": facts["sources"],
         "continues": facts["continues"],
+        "trimmed": facts["trimmed"],
+        "continued": facts["continued"],
         **_place(item),
         "can_retry": ended,
         "can_continue": ended and cut and bool(text),

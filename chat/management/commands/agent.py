@@ -224,7 +224,7 @@ def _secret_argument(parser: ArgumentParser) -> None:
         dest="client_secret_file",
         metavar="FILE",
         default=None,
-        help="file whose content is the client secret or the API key; - reads standard input, or asks at a terminal",
+        help="file whose content is the client secret or API key; - reads standard input, or asks at a terminal",
     )
 
 

@@ -65,6 +65,12 @@ export function siblings(item) {
   return h("span", { class: "which num" }, go(ids[at - 1], t(`previous_${kind}`), "left"), `${number(at + 1)}/${number(ids.length)}`, go(ids[at + 1], t(`next_${kind}`), "right"));
 }
 
+/** What a person should know of how the answer came about. @param {any} facts */
+export function told(facts) {
+  const lines = ["trimmed", "continued"].filter((name) => facts[name] > 0);
+  return lines.length ? h("div", { class: "told" }, ...lines.map((name) => h("p", {}, t(name, { count: facts[name] })))) : null;
+}
+
 function tokens(usage) {
   const kinds = ["user", "enrichment", "output"];
   if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, t("tokens_unknown"));

@@ -9,7 +9,7 @@
  * @typedef {{user?: number|null, enrichment?: number|null, output?: number|null, total?: number|null}} Usage
  * @typedef {{parent?: string|null, author?: string, state?: string, error?: Fault|null, agent?: {id: string, name: string},
  *   stop_reason?: string|null, duration_ms?: number|null, usage?: Usage|null, sources?: {id: string, title: string, url?: string|null}[],
- *   continues?: string|null, siblings?: string[], reasoning_ms?: number|null}} Extra
+ *   continues?: string|null, siblings?: string[], reasoning_ms?: number|null, trimmed?: number, continued?: number, on_length?: string}} Extra
  * @typedef {{id: string, type: string, created_at: string, content?: {type: string, text: string}[],
  *   workflow?: {tasks: {type: string, title?: string, content?: string}[]}, stkweb?: Extra}} Item
  * @typedef {{changed: Set<string>, ordered: boolean, gap: boolean, events: any[]}} Outcome

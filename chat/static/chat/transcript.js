@@ -4,14 +4,14 @@
  * frame. Parts that did not change keep their nodes, so a selection or an open fold survives.
  */
 import { isRunning, textOf } from "stkweb/thread";
-import { button, foot, notice, siblings, sources, waiting } from "stkweb/parts";
+import { button, foot, notice, siblings, sources, told, waiting } from "stkweb/parts";
 import { choice, duration, h, icon, number, say, strings, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
 /** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number}} Drawn */
 
 /** Parts of an answer in their order; each is replaced alone. */
-const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "state", "foot"];
+const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "told", "state", "foot"];
 const HINT_AFTER = 10_000;
 
 let markdown = null;
@@ -234,6 +234,7 @@ export class Transcript {
     if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
     if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
     slot(drawn, "sources", extra.sources?.length ? sources(extra.sources) : null);
+    slot(drawn, "told", told(extra));
     slot(drawn, "state", live ? null : notice(item, this.#open(item)));
     slot(drawn, "foot", live ? null : foot(item, this.#open(item)));
   }
@@ -290,8 +291,8 @@ export class Transcript {
 
   /** An answer that was cut may go on, as long as nothing came after it. */
   #continuable(item) {
-    const { state, stop_reason: reason } = item.stkweb ?? {};
-    const cut = state !== "completed" || reason === "length";
+    const { state, stop_reason: reason, on_length: length } = item.stkweb ?? {};
+    const cut = state !== "completed" || (reason === "length" && length !== "off");
     return cut && Boolean(textOf(item)) && this.#last()?.id === item.id;
   }
 
