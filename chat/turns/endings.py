@@ -106,10 +106,24 @@ def write_call(
     return True
 
 
+def usage_fields(usage: Usage | None) -> dict[str, Any]:
+    """The ledger's fields for what an upstream reported, fit for both databases."""
+    reported = usage is not None and usage.total is not None
+    usage = usage or Usage()
+    return {
+        "user_tokens": usage.user,
+        "enrichment_tokens": usage.enrichment,
+        "output_tokens": usage.output,
+        "cached_tokens": usage.cached,
+        "reasoning_tokens": usage.reasoning,
+        "raw_usage": storable.json_value(dict(usage.raw)) if usage.raw else None,
+        "certainty": LedgerEntry.Certainty.REPORTED if reported else LedgerEntry.Certainty.UNKNOWN,
+    }
+
+
 def _ledger_entry(
     answer: Message, ending: Ending, *, thread_id: str, user: tuple[int | None, str], kind: str
 ) -> LedgerEntry:
-    usage = ending.usage
     return LedgerEntry(
         public_id=new_id(),
         user_id=user[0],
@@ -119,15 +133,7 @@ def _ledger_entry(
         agent_kind=kind,
         conversation_id=thread_id,
         message_id=answer.public_id,
-        user_tokens=usage.user if usage else None,
-        enrichment_tokens=usage.enrichment if usage else None,
-        output_tokens=usage.output if usage else None,
-        cached_tokens=usage.cached if usage else None,
-        reasoning_tokens=usage.reasoning if usage else None,
-        raw_usage=storable.json_value(dict(usage.raw)) if usage and usage.raw else None,
-        certainty=LedgerEntry.Certainty.REPORTED
-        if usage and usage.total is not None
-        else LedgerEntry.Certainty.UNKNOWN,
+        **usage_fields(ending.usage),
         outcome=ending.state,
         error_code=ending.error_code,
         upstream_id=storable.text(ending.upstream_message)[:120],

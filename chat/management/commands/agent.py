@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -19,6 +18,7 @@ from chat.actions import agents as verbs
 from chat.actions.beginning import config_of
 from chat.agents.presets import PRESETS
 from chat.agents.probe import probe
+from chat.management.arguments import named_agent, options_of, quoted
 from chat.models import Agent
 
 EXAMPLE = (
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             kind=options["kind"],
             preset=options["preset"],
             secret=secret,
-            options=_options_of(options["option"]),
+            options=options_of(options["option"]),
             on_length=options["on_length"],
             **{name: options[name] for name in numbers if options[name] is not None},
             base_url=options["base_url"],
@@ -115,7 +115,7 @@ class Command(BaseCommand):
             ca_bundle=options["ca_bundle"],
             proxy=options["proxy"],
         )
-        self.stdout.write(f"{agent.name} was added. Try it: manage.py agent test {_quoted(agent.name)}")
+        self.stdout.write(f"{agent.name} was added. Try it: manage.py agent test {quoted(agent.name)}")
 
     def _list(self, options: dict[str, Any]) -> None:
         lines = [("NAME", "KIND", "STATE", "SECRET", "AGENT ID", "BASE URL")]
@@ -136,17 +136,17 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cells).rstrip())
 
     def _test(self, options: dict[str, Any]) -> None:
-        agent = _named(options["name"])
+        agent = named_agent(options["name"])
         try:
             config = config_of(agent)
         except Refused:
             raise CommandError(
                 f"The secret of {agent.name} cannot be opened with the encryption key at hand."
-                f" Give it once more: manage.py agent secret {_quoted(agent.name)} --client-secret-file FILE"
+                f" Give it once more: manage.py agent secret {quoted(agent.name)} --client-secret-file FILE"
             ) from None
         if not asyncio.run(self._probe(config)):
             raise CommandError(f"{agent.name} cannot be asked. See the advice above.")
-        state = "" if agent.enabled else " It is disabled: manage.py agent enable " + _quoted(agent.name)
+        state = "" if agent.enabled else " It is disabled: manage.py agent enable " + quoted(agent.name)
         self.stdout.write(f"{agent.name} answers.{state}")
 
     async def _probe(self, config: Any) -> bool:
@@ -160,17 +160,17 @@ class Command(BaseCommand):
         return works
 
     def _disable(self, options: dict[str, Any]) -> None:
-        agent = _named(options["name"])
+        agent = named_agent(options["name"])
         verbs.set_enabled(agent, False)
         self.stdout.write(f"{agent.name} is disabled: nobody can choose it. Conversations with it stay.")
 
     def _enable(self, options: dict[str, Any]) -> None:
-        agent = _named(options["name"])
+        agent = named_agent(options["name"])
         verbs.set_enabled(agent, True)
         self.stdout.write(f"{agent.name} is enabled.")
 
     def _secret(self, options: dict[str, Any]) -> None:
-        agent = _named(options["name"])
+        agent = named_agent(options["name"])
         verbs.replace_secret(agent, _read_secret(options["client_secret_file"]))
         self.stdout.write(f"The secret of {agent.name} was replaced; the next question uses it.")
 
@@ -203,20 +203,6 @@ def _secret_of(options: dict[str, Any]) -> str:
     return _read_secret(path) if path is not None else ""
 
 
-def _options_of(given: list[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs; a value that is no JSON is text."""
-    found: dict[str, Any] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise CommandError(f"Give an option as --option NAME=VALUE, not as {pair!r}.")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
 def _secret_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--client-secret-file",
@@ -224,7 +210,7 @@ def _secret_argument(parser: ArgumentParser) -> None:
         dest="client_secret_file",
         metavar="FILE",
         default=None,
-        help="file whose content is the client secret or API key; - reads standard input, or asks at a terminal",
+        help="file that holds the client secret or API key; - reads standard input, or asks at a terminal",
     )
 
 
@@ -244,18 +230,6 @@ def _read_secret(path: str | None) -> str:
         raise CommandError(f"{path} cannot be read: {exc.strerror}.") from None
     except UnicodeDecodeError:
         raise CommandError(f"{path} is not text, so it is not a client secret.") from None
-
-
-def _named(name: str) -> Agent:
-    agent = Agent.objects.filter(name=name).first()
-    if agent is None:
-        known = ", ".join(_quoted(n) for n in Agent.objects.values_list("name", flat=True)) or "none"
-        raise CommandError(f"There is no agent {_quoted(name)}. There are: {known}.")
-    return agent
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
 
 
 def _sentences(exc: ValidationError) -> str:

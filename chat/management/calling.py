@@ -1,0 +1,132 @@
+"""Calling agents from commands: prompts with files in them, calls that are timed and recorded,
+answers as JSON. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from chat.actions.calls import Call
+from chat.agents import AgentError, AgentEvent, AgentRequest, TextDelta, Usage
+from chat.agents.blocking import AgentResponse, BlockingClient, Cancellation, Status
+from chat.agents.handlers import ResultHandler, raw
+
+#: How many characters of a text file may be no text at all: none.
+_BINARY = "\x00"
+
+
+def prompt_of(question: str, files: Sequence[str], standard_input: TextIO) -> str:
+    """The question with the files in front of it. Raises CommandError for what is no text, or too long.
+
+    The marks around each file get a number that occurs in none of them, so that a file which
+    contains such marks cannot pass for another.
+    """
+    texts = [(Path(name).name, _text_of(name, standard_input)) for name in files]
+    number = 1
+    while any(f"file-{number}" in text for _, text in (*texts, ("", question))):
+        number += 1
+    parts = [f'<file-{number} name="{name}">\n{text}\n</file-{number}>\n' for name, text in texts]
+    prompt = "\n".join([*parts, question]).strip()
+    size = len(prompt.encode("utf-8", "replace"))
+    if not question.strip():
+        raise CommandError("There is no question: give it as an argument, or on standard input.")
+    if size > settings.LIMIT_PROMPT_BYTES:
+        raise CommandError(f"{size} bytes are too long to ask; the limit is {settings.LIMIT_PROMPT_BYTES}.")
+    return prompt
+
+
+def _text_of(name: str, standard_input: TextIO) -> str:
+    limit = settings.LIMIT_PROMPT_BYTES
+    try:
+        if name == "-":
+            text = standard_input.read(limit + 1)
+        else:
+            with Path(name).open(encoding="utf-8-sig") as file:
+                text = file.read(limit + 1)
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{name} is not text in UTF-8.") from None
+    if _BINARY in text:
+        raise CommandError(f"{name} is not text.")
+    return text
+
+
+class RecordingClient(BlockingClient):
+    """Puts every call that was begun into `calls`, from whichever thread made it."""
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self.calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._local = threading.local()
+
+    def stream(
+        self, request: AgentRequest, cancellation: Cancellation | None = None
+    ) -> Iterator[list[AgentEvent]]:
+        self._local.first_at = None
+        for events in super().stream(request, cancellation):
+            if self._local.first_at is None and any(isinstance(event, TextDelta) for event in events):
+                self._local.first_at = timezone.now()
+            yield events
+
+    def chat(
+        self, request: AgentRequest, handler: ResultHandler = raw, cancellation: Cancellation | None = None
+    ) -> AgentResponse:
+        if cancellation is not None and cancellation.cancelled:
+            return AgentResponse(request, Status.CANCELLED)
+        started_at = timezone.now()
+        response = super().chat(request, handler, cancellation)
+        self.calls.put(self.call(response, started_at))
+        return response
+
+    def call(self, response: AgentResponse, started_at: datetime) -> Call:
+        """`response` of this thread's last stream, with its times."""
+        first_at = getattr(self._local, "first_at", None)
+        first = int((first_at - started_at).total_seconds() * 1000) if first_at else None
+        return Call(response, started_at, timezone.now(), first)
+
+
+def as_json(response: AgentResponse) -> dict[str, Any]:
+    """A whole response; what was not reported is null."""
+    error = response.error
+    return {
+        "status": str(response.status),
+        "text": response.text,
+        "result": response.result,
+        "reasoning": response.reasoning,
+        "stop_reason": response.stop_reason,
+        "usage": _usage_json(response.usage),
+        "conversation_id": response.conversation_id,
+        "message_id": response.message_id,
+        "sources": [{"id": s.id, "title": s.title, "url": s.url, "kind": s.kind} for s in response.sources],
+        "error": None if error is None else _error_json(error),
+    }
+
+
+def _usage_json(usage: Usage | None) -> dict[str, Any] | None:
+    if usage is None:
+        return None
+    return {
+        "user": usage.user,
+        "enrichment": usage.enrichment,
+        "output": usage.output,
+        "total": usage.total,
+        "cached": usage.cached,
+        "reasoning": usage.reasoning,
+        "raw": dict(usage.raw) if usage.raw is not None else None,
+    }
+
+
+def _error_json(error: Exception) -> dict[str, Any]:
+    if isinstance(error, AgentError):
+        return {"code": error.code, "detail": error.detail, "status": error.status}
+    return {"code": "result", "detail": str(error), "status": None}
