@@ -19,6 +19,9 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from chat import limits
+from chat.agents.configuration import ConfigurationError
+
 
 @register(Tags.security)
 def check_keys(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -53,6 +56,16 @@ def check_keys(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register()
+def check_sdk_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E006: a STKAI_* variable that cannot be used, in the SDK's own words."""
+    try:
+        limits.sdk()
+    except ConfigurationError as error:
+        return [Error(f"{error}.", hint="See them all: manage.py agent explain", id="stkweb.E006")]
+    return []
 
 
 @register(Tags.security)

@@ -5,25 +5,44 @@ Read at the time of use, so that a test or a shell may override a setting.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 from django.conf import settings
 
 from chat import agents
 from chat.agents.addresses import vetting
+from chat.agents.configuration import Configuration
 from chat.agents.http import Vet
+from chat.agents.retry import RetryPolicy
 
 
 def of_agents() -> agents.Limits:
     """What one upstream call may take; seconds and bytes."""
     return agents.Limits(
         connect=settings.LIMIT_CONNECT,
-        first_byte=settings.LIMIT_FIRST_BYTE,
+        first_byte=sdk()["agent.request_timeout"] if first_byte_is_the_sdks() else settings.LIMIT_FIRST_BYTE,
         idle=settings.LIMIT_IDLE,
         total=settings.LIMIT_TURN,
         event_bytes=settings.LIMIT_EVENT_BYTES,
         answer_bytes=settings.LIMIT_ANSWER_BYTES,
     )
+
+
+def sdk() -> Configuration:
+    """The SDK's settings by their names (STKAI_*). Raises ConfigurationError; a check says it first."""
+    return Configuration()
+
+
+def first_byte_is_the_sdks() -> bool:
+    """Whether STKAI_AGENT_REQUEST_TIMEOUT counts: when it is set and ours is not."""
+    ours = os.environ.get("STKWEB_FIRST_BYTE_SECONDS") or os.environ.get("STKWEB_FIRST_BYTE_SECONDS_FILE")
+    return not ours and bool(os.environ.get("STKAI_AGENT_REQUEST_TIMEOUT"))
+
+
+def policy() -> RetryPolicy:
+    """How calls to agents are made again."""
+    return sdk().policy("agent")
 
 
 def vet() -> Vet:

@@ -56,6 +56,8 @@ FIRST_AGENT = {
         "STACKSPOT_AGENT_ID",
         "STKAI_AGENT_BASE_URL",
         "STKAI_AUTH_TOKEN_URL",
+        "STKAI_AUTH_CLIENT_ID",
+        "STKAI_AUTH_CLIENT_SECRET",
     )
 }
 #: Log level of our own loggers.

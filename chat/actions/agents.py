@@ -112,11 +112,18 @@ def secret_state(agent: Agent) -> str:
 
 def from_environment(values: Mapping[str, str]) -> tuple[Agent | None, list[str]]:
     """The agent that STACKSPOT_* describe, unless there is one with its id: (agent, what is missing).
+    The SDK's own names for the credential (STKAI_AUTH_*) are taken where ours are not set.
 
     `values` is settings.FIRST_AGENT. Raises ValidationError when they are complete and wrong.
     """
     if not values["STACKSPOT_AGENT_ID"]:
         return None, []
+    values = {
+        **values,
+        "STACKSPOT_CLIENT_ID": values["STACKSPOT_CLIENT_ID"] or values.get("STKAI_AUTH_CLIENT_ID", ""),
+        "STACKSPOT_CLIENT_SECRET": values["STACKSPOT_CLIENT_SECRET"]
+        or values.get("STKAI_AUTH_CLIENT_SECRET", ""),
+    }
     if Agent.objects.filter(kind=Agent.Kind.STACKSPOT, agent_id=values["STACKSPOT_AGENT_ID"]).exists():
         return None, []
     missing = [name for name in ("STACKSPOT_CLIENT_ID", "STACKSPOT_CLIENT_SECRET") if not values[name]]

@@ -15,6 +15,7 @@ from .demo import DemoClient
 from .errors import AgentError
 from .http import HttpSession
 from .openai import OpenAIClient
+from .retry import RetryPolicy
 from .stackspot import StackSpotClient
 from .values import (
     AgentConfig,
@@ -41,6 +42,7 @@ __all__ = [
     "HttpSession",
     "Limits",
     "ReasoningDelta",
+    "RetryPolicy",
     "Source",
     "SourcesFound",
     "TextDelta",
@@ -66,15 +68,17 @@ class AgentClient(Protocol):
         ...
 
 
-def connect(config: AgentConfig, http: HttpSession, limits: Limits | None = None) -> AgentClient:
+def connect(
+    config: AgentConfig, http: HttpSession, limits: Limits | None = None, policy: RetryPolicy | None = None
+) -> AgentClient:
     """The client for `config.kind`. No request is made, and no setting is looked at, before a stream.
 
     Raises AgentError (agent_misconfigured) for an unknown kind.
     """
     if config.kind == "stackspot":
-        return StackSpotClient(config, http, limits or Limits())
+        return StackSpotClient(config, http, limits or Limits(), policy)
     if config.kind == "openai":
-        return OpenAIClient(config, http, limits or Limits())
+        return OpenAIClient(config, http, limits or Limits(), policy)
     if config.kind == "demo":
         return DemoClient(config, limits or Limits())
     raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")

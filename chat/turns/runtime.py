@@ -147,7 +147,7 @@ class Runtime:
         known = self._clients.get(key)
         if known is not None and known[0] == config:
             return known[1]
-        client = agents.connect(config, self.http, limits.of_agents())
+        client = agents.connect(config, self.http, limits.of_agents(), limits.policy())
         self._clients[key] = (config, client)
         return client
 

@@ -10,6 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
+from chat import limits
+from chat.checks import check_sdk_settings
 from chat.models import Agent
 from tests.agent_server import AGENT_ID, API_KEY, CLIENT_SECRET, AgentServer, refuse
 
@@ -281,3 +283,61 @@ def test_it_says_that_a_secret_cannot_be_opened(secret_file: str, settings: Any)
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     with pytest.raises(CommandError, match="cannot be opened"):
         agent("test", "Architect")
+
+
+# -- explain -----------------------------------------------------------------------------------------
+
+
+def explained(*arguments: str) -> dict[str, list[str]]:
+    """Each name's value and source."""
+    lines = agent("explain", *arguments).splitlines()[1:]
+    return {
+        line.split("  ")[0]: [cell.strip() for cell in line.split("  ") if cell.strip()][1:] for line in lines
+    }
+
+
+def test_it_explains_every_value_and_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STKAI_AGENT_RETRY_MAX_RETRIES", "5")
+    monkeypatch.setenv("STKAI_AUTH_CLIENT_SECRET", SECRET)
+    monkeypatch.setenv("STKAI_AUTH_CLIENT_ID", "")
+    found = explained()
+    assert found["agent.retry_max_retries"] == ["5", "env:STKAI_AGENT_RETRY_MAX_RETRIES"]
+    assert found["auth.client_secret"] == ["set", "env:STKAI_AUTH_CLIENT_SECRET"]
+    assert found["auth.client_id"] == ["not set", "default"], "an empty variable counts as unset"
+    assert found["limit.idle"] == ["60", "default"]
+    assert found["allowed_hosts"][0] == "127.0.0.1, localhost"
+
+
+def test_it_explains_an_agent_and_masks_its_secret_whole(secret_file: str) -> None:
+    add(secret_file)
+    Agent.objects.update(options={"deep_search_ks": True}, requests_per_minute=30)
+    said = agent("explain", "Architect")
+    found = explained("Architect")
+    assert found["client_secret"] == ["set", "row"]
+    assert found["option.deep_search_ks"] == ["True", "row"]
+    assert found["option.stackspot_knowledge"] == ["False", "default"]
+    assert found["requests_per_minute"] == ["30", "row"]
+    assert found["concurrent_streams"] == ["no limit", "default"]
+    assert "auth.client_id" not in found, "the row's own counts"
+    for part in (SECRET, SECRET[:4], SECRET[-4:]):
+        assert part not in said
+
+
+def test_it_names_a_setting_that_cannot_be_used_as_the_sdk_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STKAI_AGENT_RETRY_MAX_RETRIES", "many")
+    with pytest.raises(CommandError, match="Invalid value for STKAI_AGENT_RETRY_MAX_RETRIES: 'many'"):
+        agent("explain")
+    assert [message.id for message in check_sdk_settings()] == ["stkweb.E006"]
+
+
+def test_the_sdks_timeout_counts_where_ours_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STKAI_AGENT_REQUEST_TIMEOUT", "45")
+    assert limits.of_agents().first_byte == 45
+    assert explained()["limit.first_byte"] == ["45", "env:STKAI_AGENT_REQUEST_TIMEOUT"]
+    monkeypatch.setenv("STKWEB_FIRST_BYTE_SECONDS", "120")
+    assert limits.of_agents().first_byte == 120
+
+
+def test_the_sdks_retries_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STKAI_AGENT_RETRY_MAX_RETRIES", "0")
+    assert limits.policy().max_retries == 0

@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from chat import limits
 from chat.actions import Refused
 from chat.actions import agents as verbs
 from chat.actions.beginning import config_of
+from chat.agents.configuration import ConfigurationError
 from chat.agents.presets import PRESETS
 from chat.agents.probe import probe
 from chat.management.arguments import named_agent, options_of, quoted
+from chat.management.explaining import of_agent, of_server
 from chat.models import Agent
 
 EXAMPLE = (
@@ -28,7 +31,7 @@ EXAMPLE = (
 
 
 class Command(BaseCommand):
-    help = "Add, list, test, disable and enable agents; replace a secret; encrypt all secrets anew."
+    help = "Add, list, test, explain, disable and enable agents; replace a secret; encrypt all secrets anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -44,6 +47,10 @@ class Command(BaseCommand):
         secret = commands.add_parser("secret", help="replace the client secret", allow_abbrev=False)
         secret.add_argument("name", metavar="NAME")
         _secret_argument(secret)
+        explain = commands.add_parser("explain", help="every value in use, and where it comes from")
+        explain.add_argument(
+            "name", metavar="NAME", nargs="?", help="an agent; without it, what holds for all"
+        )
         commands.add_parser("reseal", help="encrypt every secret with the newest of the encryption keys")
 
     def _add_arguments(self, add: ArgumentParser) -> None:
@@ -130,6 +137,20 @@ class Command(BaseCommand):
             )
             for agent in Agent.objects.all()
         ]
+        self._table(lines)
+
+    def _explain(self, options: dict[str, Any]) -> None:
+        try:
+            values = list(of_server())
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from None
+        if options["name"]:
+            # What the SDK would ask of its environment, an agent's row answers.
+            rest = [value for value in values if not value.name.startswith(("auth.", "agent.base_url"))]
+            values = [*of_agent(named_agent(options["name"])), *rest]
+        self._table([("NAME", "VALUE", "FROM"), *((v.name, v.value, v.source) for v in values)])
+
+    def _table(self, lines: Sequence[tuple[str, ...]]) -> None:
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

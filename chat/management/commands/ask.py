@@ -54,7 +54,8 @@ class Command(BaseCommand):
                             help="who asks, for the ledger; default: the user of the system")  # fmt: skip
         parser.add_argument("--batch", metavar="FILE", help="questions, one JSON text or object a line")
         parser.add_argument("--out", metavar="FILE", help="where their answers go, one JSON object a line")
-        parser.add_argument("--workers", type=int, default=8, metavar="N", help="questions at a time")
+        parser.add_argument("--workers", type=int, default=None, metavar="N",
+                            help="questions at a time; default: STKAI_AGENT_MAX_WORKERS, or 8")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         agent = named_agent(options["agent"])
@@ -62,7 +63,9 @@ class Command(BaseCommand):
             raise CommandError(f"{agent.name} is disabled: manage.py agent enable {quoted(agent.name)}")
         self._username = options["username"] or getpass.getuser()
         try:
-            client = RecordingClient(config_of(agent), limits.of_agents(), vet=limits.vet())
+            client = RecordingClient(
+                config_of(agent), limits.of_agents(), policy=limits.policy(), vet=limits.vet()
+            )
         except Refused:
             raise CommandError(
                 f"The secret of {agent.name} cannot be opened with the encryption key at hand."
@@ -160,7 +163,8 @@ class Command(BaseCommand):
     # -- many questions ----------------------------------------------------------------------------
 
     def _batch(self, agent: Agent, client: RecordingClient, options: dict[str, Any]) -> None:
-        if options["workers"] < 1:
+        workers = limits.sdk()["agent.max_workers"] if options["workers"] is None else options["workers"]
+        if workers < 1:
             raise CommandError("--workers must be at least 1.")
         if options["question"] or options["file"]:
             raise CommandError("With --batch, the questions are in the file alone.")
@@ -178,7 +182,7 @@ class Command(BaseCommand):
             try:
                 client.chat_many(
                     [prompt.request for prompt in missing], handler,
-                    workers=options["workers"], on_progress=drain,
+                    workers=workers, on_progress=drain,
                 )  # fmt: skip
             except KeyboardInterrupt:
                 drain()
