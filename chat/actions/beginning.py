@@ -16,6 +16,7 @@ from chat.models import Agent, Conversation, Message, SecretUnreadable, State
 from chat.protocol import events, frames
 from chat.turns import items, runtime
 from chat.turns.hub import feed_topic
+from chat.turns.places import Rule
 from chat.turns.turn import Rules, TurnSpec
 
 #: What a conversation's number jumps by when another branch is shown.
@@ -99,7 +100,8 @@ def _opening(spec: TurnSpec, conversation: Conversation, question: Message | Non
 
 def _rules_of(agent: Agent) -> Rules:
     auto = agent.on_length == Agent.OnLength.AUTO
-    return Rules(continue_times=agent.continue_times if auto else 0)
+    allowance = Rule(agent.requests_per_minute, agent.concurrent_streams)
+    return Rules(continue_times=agent.continue_times if auto else 0, allowance=allowance)
 
 
 def config_of(agent: Agent) -> AgentConfig:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +19,8 @@ from chat.actions.calls import Call
 from chat.agents import AgentError, AgentEvent, AgentRequest, TextDelta, Usage
 from chat.agents.blocking import AgentResponse, BlockingClient, Cancellation, Status
 from chat.agents.handlers import ResultHandler, raw
+from chat.turns.allowance import Allowance
+from chat.turns.places import Ticket
 
 #: How many characters of a text file may be no text at all: none.
 _BINARY = "\x00"
@@ -62,10 +64,14 @@ def _text_of(name: str, standard_input: TextIO) -> str:
 
 
 class RecordingClient(BlockingClient):
-    """Puts every call that was begun into `calls`, from whichever thread made it."""
+    """Puts every call that was begun into `calls`, from whichever thread made it. Each waits for a
+    place of the agent's allowance."""
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(
+        self, allowance: Allowance, ticket: Callable[[], Ticket], *values: Any, **named: Any
+    ) -> None:
         super().__init__(*values, **named)
+        self._allowance, self._ticket = allowance, ticket
         self.calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._local = threading.local()
 
@@ -73,10 +79,12 @@ class RecordingClient(BlockingClient):
         self, request: AgentRequest, cancellation: Cancellation | None = None
     ) -> Iterator[list[AgentEvent]]:
         self._local.first_at = None
-        for events in super().stream(request, cancellation):
-            if self._local.first_at is None and any(isinstance(event, TextDelta) for event in events):
-                self._local.first_at = timezone.now()
-            yield events
+        cancellation = cancellation or Cancellation()
+        with self._allowance.hold(self._ticket(), cancellation.sleep):
+            for events in super().stream(request, cancellation):
+                if self._local.first_at is None and any(isinstance(event, TextDelta) for event in events):
+                    self._local.first_at = timezone.now()
+                yield events
 
     def chat(
         self, request: AgentRequest, handler: ResultHandler = raw, cancellation: Cancellation | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from chat.protocol.items import Item, reasoning_id, thought
@@ -40,3 +41,10 @@ def reasoning_updated(answer_id: str, content: str) -> Event:
 def thread_updated(thread: Item) -> Event:
     """The conversation's own fields changed, such as its title."""
     return {"type": "thread.updated", "thread": thread}
+
+
+def place(answer_id: str, place: Mapping[str, int] | None) -> Event:
+    """An answer waits for a place of its agent's allowance: {before, seconds}; null when it waits no
+    longer. The text is for readers that know nothing of `stkweb`."""
+    text = f"Waiting: {place['before']} before, about {place['seconds']} s." if place else "Answering."
+    return {"type": "progress_update", "text": text, "stkweb": {"item_id": answer_id, "place": place}}

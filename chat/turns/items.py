@@ -62,9 +62,15 @@ def reasoning(message: Message, thread_id: str) -> items.Item:
 
 
 def answer(
-    message: Message, thread_id: str, *, parent: str | None, siblings: Sequence[str], usage: Counts | None
+    message: Message,
+    thread_id: str,
+    *,
+    parent: str | None,
+    siblings: Sequence[str],
+    usage: Counts | None,
+    place: Mapping[str, int] | None = None,
 ) -> items.Item:
-    """The item of an answer, as far as it goes."""
+    """The item of an answer, as far as it goes. `place` is where a waiting one waits."""
     return items.assistant_message(
         id=message.public_id,
         thread_id=thread_id,
@@ -86,6 +92,7 @@ def answer(
             "reasoning_ms": message.reasoning_ms,
             "trimmed": message.trimmed,
             "continued": message.continued,
+            "place": place,
             "on_length": message.agent.on_length if message.agent else "off",
         },
     )

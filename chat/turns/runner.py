@@ -21,10 +21,12 @@ from chat.agents import AgentClient, AgentError, AgentRequest, Done, Usage
 from chat.models import State, new_id
 from chat.models.branches import plus
 from chat.protocol import events, frames
+from chat.turns.allowance import Allowance
 from chat.turns.continuing import LENGTH, continuation
 from chat.turns.endings import Ending, write_call, write_ending
 from chat.turns.hub import Hub, feed_topic, thread_topic
 from chat.turns.items import Counts
+from chat.turns.places import Ticket, key_of
 from chat.turns.store import UNWRITABLE, Store
 from chat.turns.turn import Turn
 
@@ -43,11 +45,14 @@ class Clients(Protocol):
 class Runner:
     """See the module's docstring."""
 
-    def __init__(self, worker_id: str, hub: Hub, store: Store, clients: Clients) -> None:
+    def __init__(
+        self, worker_id: str, hub: Hub, store: Store, clients: Clients, allowance: Allowance
+    ) -> None:
         self._worker_id = worker_id
         self._hub = hub
         self._store = store
         self._clients = clients
+        self._allowance = allowance
 
     async def run(self, turn: Turn) -> None:
         """One whole turn. Ends normally whatever happens; it is cancelled through `Turn.cancel` alone."""
@@ -92,16 +97,18 @@ class Runner:
             turn.begin_call()
 
     async def _call(self, turn: Turn, request: AgentRequest) -> None:
+        spec = turn.spec
         # The first call's time is limited by its client; what follows shares the turn's.
         left = settings.LIMIT_TURN - (time.monotonic() - turn.started) if turn.answer.continued else None
+        ticket = Ticket(key_of(spec.agent), str(spec.user_pk), spec.rules.allowance)
+        place = self._allowance.place(ticket, turn.show_place, settings.LIMIT_TURN)
         try:
-            async with (
-                asyncio.timeout(left),
-                aclosing(self._clients.client_of(turn).stream(request)) as stream,
-            ):
-                async for batch in stream:
-                    turn.take(batch)
-                    self._store.touch(turn)
+            async with asyncio.timeout(left), place:
+                turn.begin_call()  # waiting is no part of it
+                async with aclosing(self._clients.client_of(turn).stream(request)) as stream:
+                    async for batch in stream:
+                        turn.take(batch)
+                        self._store.touch(turn)
         except TimeoutError:
             raise AgentError("too_long") from None
 

@@ -20,6 +20,7 @@ from chat import agents, limits, metrics, threads
 from chat.models import Message, new_id
 from chat.protocol import frames
 from chat.turns import sweeper
+from chat.turns.allowance import open_allowance
 from chat.turns.hub import Hub, feed_topic, thread_topic
 from chat.turns.neighbours import LayerNeighbours
 from chat.turns.reaper import Reaped, Reaper
@@ -48,9 +49,10 @@ class Runtime:
         self._by_thread: dict[str, Turn] = {}
         self.draining = False
         self.http = agents.HttpSession(limits.vet())
+        self.allowance = open_allowance(settings.REDIS_URL)
         self.store = Store(self.worker_id)
         self.reaper = Reaper(self.worker_id)
-        self.runner = Runner(self.worker_id, self.hub, self.store, self)
+        self.runner = Runner(self.worker_id, self.hub, self.store, self, self.allowance)
         self.neighbours: LayerNeighbours | None = None
         self._clients: dict[int, tuple[agents.AgentConfig, agents.AgentClient]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -90,6 +92,7 @@ class Runtime:
         if self.neighbours:
             await self.neighbours.stop()
         await self.http.close()
+        self.allowance.close()
         try:
             await threads.run(self.reaper.unregister)
         except (DatabaseError, InterfaceError) as exc:

@@ -30,6 +30,7 @@ from chat.protocol import events, frames
 from chat.protocol.items import Item
 from chat.turns import items, storable
 from chat.turns.hub import Hub, thread_topic
+from chat.turns.places import Place, Rule
 
 #: Frames that may go out at once before the rate of STKWEB_FRAMES_PER_SECOND holds.
 BURST = 8
@@ -40,9 +41,10 @@ REASONING_INTERVAL = 0.25
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the agent's administrator decided. `continue_times` is how often at most an answer that
-    was cut by its length goes on by itself."""
+    was cut by its length goes on by itself, `allowance` what its credential may do."""
 
     continue_times: int = 0
+    allowance: Rule = Rule()
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Turn:
         #: Known at the end; whoever looks between the end and the turn's removal sees it too.
         self.counts: items.Counts | None = None
         self.spent: list[Usage | None] = []
+        self.place: Place | None = None
         self.task: asyncio.Task[None] | None = None
         self.saved_seq = self.seq
         self.unsaved_bytes = 0
@@ -143,6 +146,11 @@ class Turn:
         self.answer.sources = list(known.values())
 
     # -- what goes to the watchers ---------------------------------------------------------------
+
+    def show_place(self, place: Place | None) -> None:
+        """It waits for a place of the agent's allowance, or no longer."""
+        self.place = place
+        self.publish(events.place(self.answer.public_id, _place_json(place)))
 
     def publish(self, event: events.Event) -> None:
         """Number `event` and show it."""
@@ -263,7 +271,12 @@ class Turn:
             parent=self.spec.parent,
             siblings=self.spec.siblings,
             usage=self.counts,
+            place=_place_json(self.place),
         )
 
     def _elapsed_ms(self) -> int:
         return int((time.monotonic() - self.started) * 1000)
+
+
+def _place_json(place: Place | None) -> dict[str, int] | None:
+    return {"before": place.before, "seconds": place.seconds} if place else None

@@ -14,6 +14,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -29,6 +30,8 @@ from chat.management.arguments import named_agent, options_of, quoted
 from chat.management.batch import Answers, Prompt, read_prompts
 from chat.management.calling import RecordingClient, as_json, prompt_of
 from chat.models import Agent
+from chat.turns.allowance import open_allowance
+from chat.turns.places import Rule, Ticket, key_of
 
 #: What a terminal would take for an order.
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -63,8 +66,15 @@ class Command(BaseCommand):
             raise CommandError(f"{agent.name} is disabled: manage.py agent enable {quoted(agent.name)}")
         self._username = options["username"] or getpass.getuser()
         try:
+            config = config_of(agent)
+            rule = Rule(agent.requests_per_minute, agent.concurrent_streams)
             client = RecordingClient(
-                config_of(agent), limits.of_agents(), policy=limits.policy(), vet=limits.vet()
+                open_allowance(settings.REDIS_URL),
+                lambda: Ticket(key_of(config), f"command:{self._username}", rule),
+                config,
+                limits.of_agents(),
+                policy=limits.policy(),
+                vet=limits.vet(),
             )
         except Refused:
             raise CommandError(

@@ -9,7 +9,8 @@
  * @typedef {{user?: number|null, enrichment?: number|null, output?: number|null, total?: number|null}} Usage
  * @typedef {{parent?: string|null, author?: string, state?: string, error?: Fault|null, agent?: {id: string, name: string},
  *   stop_reason?: string|null, duration_ms?: number|null, usage?: Usage|null, sources?: {id: string, title: string, url?: string|null}[],
- *   continues?: string|null, siblings?: string[], reasoning_ms?: number|null, trimmed?: number, continued?: number, on_length?: string}} Extra
+ *   continues?: string|null, siblings?: string[], reasoning_ms?: number|null, trimmed?: number, continued?: number, on_length?: string,
+ *   place?: {before: number, seconds: number}|null}} Extra
  * @typedef {{id: string, type: string, created_at: string, content?: {type: string, text: string}[],
  *   workflow?: {tasks: {type: string, title?: string, content?: string}[]}, stkweb?: Extra}} Item
  * @typedef {{changed: Set<string>, ordered: boolean, gap: boolean, events: any[]}} Outcome
@@ -94,11 +95,22 @@ export class Thread {
       case "thread.item.updated":
         this.#update(event.item_id, event.update, outcome);
         break;
+      case "progress_update":
+        this.#place(event.stkweb ?? {}, outcome);
+        break;
       case "thread.item.removed":
         if (this.items.delete(event.item_id)) outcome.ordered = true;
         outcome.changed.add(answerOf(event.item_id));
         break;
     }
+  }
+
+  /** Where an answer waits before it begins. */
+  #place({ item_id: id, place }, outcome) {
+    const item = this.items.get(id);
+    if (!item) return;
+    this.items.set(id, { ...item, stkweb: { ...item.stkweb, place } });
+    outcome.changed.add(id);
   }
 
   /** A new message takes the place of whatever followed its parent: the branch that is shown has no forks. */

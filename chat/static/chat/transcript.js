@@ -8,7 +8,7 @@ import { button, foot, notice, siblings, sources, told, waiting } from "stkweb/p
 import { choice, duration, h, icon, number, say, strings, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
-/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number}} Drawn */
+/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number, placed: string}} Drawn */
 
 /** Parts of an answer in their order; each is replaced alone. */
 const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "told", "state", "foot"];
@@ -232,6 +232,7 @@ export class Transcript {
     slot(drawn, "header", h("header", {}, h("h2", {}, name), extra.continues && h("span", { class: "continued" }, t("continued")), timeElement(item.created_at), took));
     slot(drawn, "waiting", live && !textOf(item) ? drawn.slots.waiting ?? waiting() : null);
     if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
+    if (drawn.slots.waiting) this.#place(drawn, extra.place);
     if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
     slot(drawn, "sources", extra.sources?.length ? sources(extra.sources) : null);
     slot(drawn, "told", told(extra));
@@ -243,10 +244,22 @@ export class Transcript {
   #wait(drawn) {
     drawn.since = performance.now();
     setTimeout(() => {
-      if (!drawn.slots.waiting?.isConnected) return;
+      if (!drawn.slots.waiting?.isConnected || drawn.placed) return;
       drawn.slots.waiting.lastElementChild.textContent = t("waiting_long");
       say(t("waiting_long"));
     }, HINT_AFTER);
+  }
+
+  /** Why it waits, and about how long, when it is the agent's allowance. */
+  #place(drawn, place) {
+    if (!place && !drawn.placed) return;
+    const seconds = place && number(place.seconds);
+    const text = !place ? t("thinking") : place.before ? t("place", { count: place.before, seconds }) : t("place_next", { seconds });
+    drawn.slots.waiting.lastElementChild.textContent = text;
+    // Each step forward is said, a changed estimate is not.
+    if (place && drawn.placed !== `${place.before}`) say(text);
+    drawn.placed = place ? `${place.before}` : "";
+    if (!place) this.#wait(drawn);
   }
 
   #thoughts(drawn, item) {
@@ -305,7 +318,7 @@ export class Transcript {
 /** @param {Item} item who said it, and when */
 const label = (item) => t("by", { author: item.type === "user_message" ? t("you") : (item.stkweb?.agent?.name ?? ""), time: time(item.created_at) });
 
-const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0 });
+const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0, placed: "" });
 
 /** Put a part where it belongs among the parts that are there; null takes it away. */
 function slot(drawn, name, node) {
