@@ -44,7 +44,8 @@ def answer(id: str, text: str, parent: str, state: str = "completed", **more: An
     facts = {
         "parent": parent, "state": state, "error": None, "agent": {"id": AGENT["id"], "name": AGENT["name"]},
         "stop_reason": None, "duration_ms": 1200, "usage": None, "sources": [], "continues": None,
-        "siblings": [id], "reasoning_ms": None,
+        "siblings": [id], "reasoning_ms": None, "trimmed": 0, "continued": 0, "place": None,
+        "on_length": "ask",
     }  # fmt: skip
     return {
         "id": id, "thread_id": THREAD, "created_at": BORN, "type": "assistant_message",
