@@ -71,6 +71,8 @@ def _missing_services() -> dict[str, str]:
         missing["postgres"] = "PostgreSQL: DATABASE_URL names none"
     if not os.environ.get("REDIS_URL"):
         missing["redis"] = "Redis: REDIS_URL is not set"
+    if not os.environ.get("STKWEB_TEST_LITELLM"):
+        missing["litellm"] = "LiteLLM's proxy, which is installed first: STKWEB_TEST_LITELLM is not set"
     return missing
 
 

@@ -1,18 +1,17 @@
 """Our OpenAI-compatible client against a server nobody here wrote: LiteLLM's proxy with mock answers.
 
-It brings a hundred packages, so it lives in an environment of its own:
-
-    python3.11 -m venv DIR && DIR/bin/pip install 'litellm[proxy]'
-    STKWEB_TEST_LITELLM=DIR/bin/litellm pytest tests/agents/test_litellm.py
+It brings a hundred packages, so it lives in an environment of its own, and these tests run only when
+they are asked for. STKWEB_TEST_LITELLM names the program, or is 1 to have it installed once below the
+cache folder (STKWEB_TEST_CACHE, else ~/.cache/stkweb). Where it cannot be installed, the tests say so.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,22 +27,54 @@ from .calls import ask
 
 KEY = "sk-test-1234"
 TEXT = "Olá: a mock answer with \u2028, שלום and 👩‍👧."
-LITELLM = os.environ.get("STKWEB_TEST_LITELLM") or shutil.which("litellm")
+VERSION = "1.106.2"
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(LITELLM is None, reason="LiteLLM is not installed: STKWEB_TEST_LITELLM names none"),
-]
+pytestmark = pytest.mark.litellm
+
+
+def program() -> str:
+    """LiteLLM's program, installed first where that is wanted. Skips where it cannot be."""
+    named = os.environ["STKWEB_TEST_LITELLM"]
+    if named != "1":
+        return named
+    cache = Path(os.environ.get("STKWEB_TEST_CACHE") or Path.home() / ".cache" / "stkweb")
+    folder = cache / f"litellm-{VERSION}-py{sys.version_info.major}{sys.version_info.minor}"
+    if not (folder / "ready").exists():
+        pip = [
+            str(folder / "bin" / "python"),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+        ]
+        for step in (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [*pip, f"litellm[proxy]=={VERSION}"],
+        ):
+            try:
+                done = subprocess.run(step, capture_output=True, text=True, timeout=900)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"LiteLLM cannot be installed: {error}")
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+                pytest.skip(f"LiteLLM cannot be installed: {lines[0] if lines else 'pip failed'}")
+        (folder / "ready").touch()
+    return str(folder / "bin" / "litellm")
 
 
 @pytest.fixture(scope="module")
 def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentConfig]:
     """The proxy, with one model that answers TEXT."""
-    assert LITELLM is not None
+    litellm = program()
     folder = tmp_path_factory.mktemp("litellm")
     model = {"model": "openai/gpt-4o", "api_key": "none", "mock_response": TEXT}
+    limited = {**model, "mock_response": "litellm.RateLimitError"}
     settings = {
-        "model_list": [{"model_name": "mock", "litellm_params": model}],
+        "model_list": [
+            {"model_name": "mock", "litellm_params": model},
+            {"model_name": "limited", "litellm_params": limited},
+        ],
         "general_settings": {"master_key": KEY},
     }
     # JSON is YAML but for two things: surrogate pairs, and U+2028, which YAML takes for a line end.
@@ -52,7 +83,7 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentConfig]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [LITELLM, "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [litellm, "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
     # Its list of prices would be fetched from the internet otherwise.
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with (folder / "log").open("wb") as log:
@@ -100,3 +131,20 @@ async def test_a_model_it_does_not_have_is_a_refusal_that_names_it(
     answer = await ask(http, replace(litellm, agent_id="no-such-model"))
     assert answer.code in ("rejected", "agent_not_found")
     assert "no-such-model" in answer.error.detail
+
+
+async def test_its_rate_limit_is_busy(litellm: AgentConfig, http: HttpSession) -> None:
+    answer = await ask(http, replace(litellm, agent_id="limited"))
+    assert (answer.code, answer.error and answer.error.status) == ("busy", 429)
+
+
+async def test_its_parameters_are_taken(litellm: AgentConfig, http: HttpSession) -> None:
+    options = {"temperature": 0.2, "max_tokens": 50, "stop": ["END"], "seed": 7, "system": "Be brief."}
+    assert (await ask(http, replace(litellm, options=options))).text == TEXT
+
+
+def test_a_batch_keeps_its_order(litellm: AgentConfig) -> None:
+    requests_ = [AgentRequest(f"question {n}") for n in range(6)]
+    found = BlockingClient(litellm).chat_many(requests_, workers=3)
+    assert [response.request for response in found] == requests_
+    assert {(response.status, response.text) for response in found} == {(Status.SUCCESS, TEXT)}
