@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from chat.agents import AgentError
-from chat.turns.places import RUNNING_LEASE, MemoryPlaces, Place, Places, RedisPlaces, Ticket
+from chat.turns.places import MemoryPlaces, Place, Places, Ticket
+from chat.turns.places_redis import RUNNING_LEASE, RedisPlaces
 
 #: Seconds between two looks at whether it is one's turn.
 POLL = 0.25

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.models import new_id
-from chat.turns import places as module
-from chat.turns.places import WINDOW, MemoryPlaces, Place, Places, RedisPlaces, Rule, Ticket, estimate
+from chat.turns import places_redis as module
+from chat.turns.places import WINDOW, MemoryPlaces, Place, Places, Rule, Ticket, estimate
+from chat.turns.places_redis import RedisPlaces
 from tests.agent_server import AgentServer
 from tests.real_server import free_port
 
