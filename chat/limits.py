@@ -15,6 +15,7 @@ from chat.agents.addresses import vetting
 from chat.agents.configuration import Configuration
 from chat.agents.http import Vet
 from chat.agents.retry import RetryPolicy
+from chat.sharing.policy import SharingPolicy
 
 
 def of_agents() -> agents.Limits:
@@ -54,3 +55,15 @@ def vet() -> Vet:
 @lru_cache(maxsize=8)
 def _vet(hosts: tuple[str, ...]) -> Vet:
     return vetting(hosts)
+
+
+def of_sharing() -> SharingPolicy:
+    """What the administrator allows of share links."""
+    return SharingPolicy(
+        audiences=settings.SHARE_WITH,
+        days=min(settings.SHARE_DAYS, settings.SHARE_MAX_DAYS),
+        max_days=settings.SHARE_MAX_DAYS,
+        passphrase=settings.SHARE_PASSPHRASE,
+        options=settings.SHARE_OPTIONS,
+        embed_origins=settings.SHARE_EMBED_ORIGINS,
+    )

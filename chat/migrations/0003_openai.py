@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0001_first"),
+        ("chat", "0002_shares"),
     ]
 
     operations = [
