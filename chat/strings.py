@@ -7,12 +7,20 @@ Keys are the modules' own; `{names}` are filled in by the browser. A key with a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 
 def strings() -> dict[str, str]:
     """Every text of the modules by key, translated; plain text, never HTML."""
     return {**_messages(), **_writing(), **_conversations(), **_connection(), **_markdown()}
+
+
+def _counted(key: str, form: Callable[[int], str]) -> dict[str, str]:
+    """Both forms of a text that a template counts too; `{count}` is filled in by the browser."""
+    return {f"{key}_one": form(1), f"{key}_other": form(2) % {"count": "{count}"}}
 
 
 def _messages() -> dict[str, str]:
@@ -49,10 +57,22 @@ def _messages() -> dict[str, str]:
         "stopped": _("Stopped. The text so far is kept."),
         "failed": _("That did not work."),
         "error_id": _("Error id"),
-        "trimmed_one": _("The agent was not told the oldest message: there was no room for it."),
-        "trimmed_other": _("The agent was not told the {count} oldest messages: there was no room for them."),
-        "continued_one": _("Cut because of its length, and continued by itself."),
-        "continued_other": _("Cut because of its length, and continued by itself {count} times."),
+        **_counted(
+            "trimmed",
+            lambda n: ngettext(
+                "The agent was not told the oldest message: there was no room for it.",
+                "The agent was not told the %(count)s oldest messages: there was no room for them.",
+                n,
+            ),
+        ),
+        **_counted(
+            "continued",
+            lambda n: ngettext(
+                "Cut because of its length, and continued by itself.",
+                "Cut because of its length, and continued by itself %(count)s times.",
+                n,
+            ),
+        ),
         "sources": _("Sources:"),
         "tokens": _("{total} tokens"),
         "tokens_unknown": _("Tokens: not reported"),
