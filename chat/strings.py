@@ -30,9 +30,7 @@ def _messages() -> dict[str, str]:
         "by": _("{author}, {time}"),
         "thinking": _("Thinking…"),
         "waiting_long": _("No answer yet. Still waiting; you can stop at any time."),
-        "place_next": _(
-            "Waiting for the agent: you are next, in about {seconds} s. You can stop at any time."
-        ),
+        "place_next": _("Waiting for the agent: you are next, in about {seconds} s."),
         "place_one": _("Waiting for the agent: {count} question before yours, about {seconds} s."),
         "place_other": _("Waiting for the agent: {count} questions before yours, about {seconds} s."),
         "answering": _("Answering…"),

@@ -10,6 +10,7 @@ from django.utils.safestring import mark_safe
 
 from chat import faults, markdown
 from chat.models import State
+from chat.strings import strings
 
 _ENDED_PARTIAL = (State.STOPPED, State.FAILED, State.INTERRUPTED)
 
@@ -74,12 +75,19 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "reasoning_seconds": round(facts["reasoning_ms"] / 1000) if facts["reasoning_ms"] else None,
         "sources": facts["sources"],
         "continues": facts["continues"],
-        "trimmed": facts["trimmed"],
-        "continued": facts["continued"],
+        "told": _told(facts),
         **_place(item),
         "can_retry": ended,
         "can_continue": ended and cut and bool(text),
     }
+
+
+def _told(facts: dict[str, Any]) -> list[str]:
+    """What a person should know of how the answer came about, in the words of the page's modules."""
+    names = [name for name in ("trimmed", "continued") if facts[name]]
+    texts = strings() if names else {}
+    forms = {name: f"{name}_{'one' if facts[name] == 1 else 'other'}" for name in names}
+    return [texts[forms[name]].replace("{count}", str(facts[name])) for name in names]
 
 
 def _error(error: dict[str, Any] | None, *, bare: bool) -> dict[str, Any] | None:
