@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth import views as auth_views
 from django.urls import path
 
-from chat.views import accounts, health, keeping, pages, sending
+from chat.views import accounts, health, keeping, pages, sending, shared, shared_live, sharing
 
 urlpatterns = [
     # Everybody.
@@ -36,4 +36,14 @@ urlpatterns = [
     path("c/<str:thread_id>/delete/", keeping.delete, name="delete"),
     path("c/<str:thread_id>/restore/", keeping.restore, name="restore"),
     path("drafts/", keeping.draft, name="draft"),
+    # Share links: for their owners, then for whoever has the address.
+    path("c/<str:thread_id>/share/", sharing.new, name="share_new"),
+    path("shares/", sharing.mine, name="share_list"),
+    path("shares/revoke-all/", sharing.revoke_all, name="share_revoke_all"),
+    path("shares/<str:share_id>/", sharing.detail, name="share_detail"),
+    path("shares/<str:share_id>/publish/", sharing.publish, name="share_publish"),
+    path("shares/<str:share_id>/revoke/", sharing.revoke, name="share_revoke"),
+    path("s/<str:token>/", shared.page, name="share_page"),
+    path("s/<str:token>/copy/", shared.copy, name="share_copy"),
+    path("s/<str:token>/live/", shared_live.live, name="share_live"),
 ]

@@ -64,3 +64,22 @@ def env_float(name: str, default: float) -> float:
 def env_list(name: str, default: str = "") -> list[str]:
     """Values parted by commas; empty ones are left out."""
     return [part.strip() for part in env(name, default).split(",") if part.strip()]
+
+
+def env_choice(name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`; the first of them when it is not set."""
+    value = env(name, choices[0]).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def env_choices(name: str, default: str, none: str) -> list[str]:
+    """Some of the values that `default` lists; the word `none` stands for not a single one."""
+    found = [value.lower() for value in env_list(name, default)]
+    if found == [none]:
+        return []
+    unknown = sorted(set(found) - set(default.split(",")))
+    if unknown:
+        raise ImproperlyConfigured(f"{name}: {', '.join(unknown)} is none of {default} or {none}")
+    return found

@@ -17,7 +17,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from stkweb.env import env, env_bool, env_float, env_int, env_list
+from stkweb.env import env, env_bool, env_choice, env_choices, env_float, env_int, env_list
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -97,6 +97,24 @@ LIMIT_TURNS_PER_USER = env_int("STKWEB_TURNS_PER_USER", 3, minimum=1)
 LIMIT_SENDS_PER_MINUTE = env_int("STKWEB_SENDS_PER_MINUTE", 20, minimum=1)
 #: Seconds a clean stop waits for running turns to be saved.
 LIMIT_SHUTDOWN = env_float("STKWEB_SHUTDOWN_SECONDS", 10)
+
+# Share links.
+#: With whom a conversation may be shared: `colleagues`, `groups`, `anyone`; `nobody` ends all sharing.
+SHARE_WITH = env_choices("STKWEB_SHARE_WITH", "colleagues,groups,anyone", none="nobody")
+#: Days after which a share link ends, as the form proposes it.
+SHARE_DAYS = env_int("STKWEB_SHARE_DAYS", 30, minimum=1)
+#: The most days a share link may last; lowering it shortens links that exist.
+SHARE_MAX_DAYS = env_int("STKWEB_SHARE_MAX_DAYS", 90, minimum=1)
+#: `optional`, `required` (for links that anyone may open) or `off`.
+SHARE_PASSPHRASE = env_choice("STKWEB_SHARE_PASSPHRASE", ("optional", "required", "off"))
+#: What an owner may switch on: `names,reasoning,tokens,openings,live,copy`; `none` for nothing of it.
+SHARE_OPTIONS = env_choices("STKWEB_SHARE_OPTIONS", "names,reasoning,tokens,openings,live,copy", none="none")
+#: Full origins of pages that may embed a share link; none by default.
+SHARE_EMBED_ORIGINS = env_list("STKWEB_SHARE_EMBED_ORIGINS")
+#: Addresses below /s/ that lead nowhere, a minute and a network, before that network has to wait.
+SHARE_GUESSES = env_int("STKWEB_SHARE_GUESSES_PER_MINUTE", 60, minimum=5)
+#: Wrong passphrases for one share link in fifteen minutes from one network.
+SHARE_PASSPHRASE_TRIES = env_int("STKWEB_SHARE_PASSPHRASE_TRIES", 5, minimum=1)
 
 
 def _stored_secret(name: str) -> str:

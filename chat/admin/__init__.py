@@ -5,4 +5,4 @@ No page here shows a conversation, a message or a draft, and none shows a part o
 
 from __future__ import annotations
 
-from chat.admin import agents, ledger, people  # noqa: F401 (register themselves)
+from chat.admin import agents, ledger, people, shares  # noqa: F401 (register themselves)

@@ -61,6 +61,8 @@ function show(messages) {
   $("items").hidden = !messages;
   $("agent").hidden = !page.id || (boot.agents?.length ?? 0) < 2;
   $("agent").disabled = !page.id;
+  const share = $("share");
+  if (share) { share.hidden = !page.id; share.href = page.id ? `/c/${page.id}/share/` : ""; }
   $("more-button").hidden = !page.id;
 }
 

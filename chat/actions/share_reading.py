@@ -1,0 +1,192 @@
+"""Opening a share link, and going on with a copy of it. An opening changes the counter and nothing else.
+
+Every refusal looks the same from outside and takes the same way through the database: what is
+unknown, expired, used up, revoked, deleted, forbidden by now, or for somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
+from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
+
+from chat import limits
+from chat.actions.refusals import Refused
+from chat.actions.sharing import live_view
+from chat.models import Agent, AuditEvent, Conversation, Message, Share, ShareOpening, State
+from chat.models.shares import ShareQuerySet, token_hash
+from chat.sharing.throttle import Throttle
+from chat.threads import write_transaction
+
+#: Seconds over which wrong passphrases are counted.
+PASSPHRASE_WINDOW = 900.0
+
+
+class PassphraseWanted(Exception):
+    """The link is there, and asks for its passphrase first. `wrong`: the one that was given is not it."""
+
+    def __init__(self, *, wrong: bool) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who knocks: a signed-in, active user or None, and a coarse network."""
+
+    user: Any
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a reader gets: the frozen text, or with a live link what it shows now.
+
+    `keys` tells the messages of a live link apart; they say nothing about the rows.
+    """
+
+    share: Share
+    content: dict[str, Any]
+    version: int
+    frozen_at: Any
+    keys: Sequence[str] = ()
+
+
+def find(token: str, reader: Reader) -> Share | None:
+    """The link of this address if this reader may open it now. One query, whatever comes of it."""
+    return _admitted(_with_membership(Share.objects.filter(token_hash=token_hash(token)), reader), reader)
+
+
+def find_again(share_pk: int, reader: Reader) -> Share | None:
+    """The same for a link that was opened before; used-up openings do not end a page that is open."""
+    rows = _with_membership(Share.objects.filter(pk=share_pk), reader)
+    return _admitted(rows, reader, used_up_is_over=False)
+
+
+def open_link(token: str, reader: Reader, passphrase: str | None = None) -> Opened | None:
+    """Open a link and count it; None when there is nothing to open. Raises PassphraseWanted.
+
+    `passphrase` is what the reader typed, None when they only followed the address.
+    """
+    share = find(token, reader)
+    if passphrase is not None or (share is not None and share.passphrase):
+        share = _with_passphrase(share, reader, passphrase)
+    if share is None:
+        return None
+    now = timezone.now()
+    with write_transaction():
+        counted = Share.objects.live(now).filter(pk=share.pk)
+        if not counted.update(openings=F("openings") + 1, last_opened_at=now):
+            return None
+        ShareOpening.objects.create(
+            share=share, opened_at=now, reader=reader.user, network="" if reader.user else reader.network
+        )
+    return opened(share)
+
+
+def opened(share: Share) -> Opened:
+    """What `share` shows, without counting anything."""
+    version = share.versions.order_by("-number").first()
+    assert version is not None, "a link is made with its first version"
+    if not share.live:
+        return Opened(share, json.loads(version.content), version.number, version.created_at)
+    view = live_view(share)
+    keys = [hashlib.sha256(f"{share.token_hash} {key}".encode()).hexdigest()[:16] for key in view.keys]
+    return Opened(share, view.content, version.number, version.created_at, keys)
+
+
+def copy_link(user: Any, share: Share) -> Conversation:
+    """A conversation of one's own with the texts of a link. Raises Refused."""
+    if "copy" not in limits.of_sharing().options:
+        raise Refused("not_found")
+    content, now = opened(share).content, timezone.now()
+    agent = Agent.objects.visible_to(user).filter(pk=share.conversation.agent_id or 0).first()
+    with write_transaction():
+        copy = Conversation.objects.create(
+            owner=user, title=content["title"][:120], agent=agent, updated_at=now
+        )
+        rows = Message.objects.bulk_create(
+            [
+                _copied(copy, user, message, number, now)
+                for number, message in enumerate(content["messages"], 1)
+            ]
+        )
+        for above, row in zip(rows, rows[1:], strict=False):
+            row.parent = above
+        Message.objects.bulk_update(rows[1:], ["parent"], batch_size=200)
+        copy.leaf, copy.seq = rows[-1] if rows else None, len(rows)
+        copy.branch_seq = len(rows)
+        copy.save(update_fields=["leaf", "seq", "branch_seq"])
+        AuditEvent.objects.append(
+            user, "share.copied", f"share:{share.public_id}", {"conversation": copy.public_id}
+        )
+    return copy
+
+
+def _copied(copy: Conversation, user: Any, message: dict[str, Any], seq: int, now: Any) -> Message:
+    question = message["role"] == "question"
+    return Message(
+        conversation=copy, role=Message.Role.USER if question else Message.Role.ASSISTANT,
+        author=user if question else None, text=message["text"], reasoning=message.get("reasoning", ""),
+        state=State.STOPPED if message.get("unfinished") else State.COMPLETED, seq=seq,
+        agent_name=message.get("agent", ""), created_at=now, ended_at=None if question else now,
+    )  # fmt: skip
+
+
+def _with_membership(rows: ShareQuerySet, reader: Reader) -> ShareQuerySet:
+    """Adds `is_member`: whether the reader is in one of the link's groups."""
+    members = Share.groups.through.objects.filter(
+        share_id=OuterRef("pk"), group__user=reader.user.pk if reader.user else 0
+    )
+    return rows.select_related("conversation__owner").annotate(is_member=Exists(members))
+
+
+def _admitted(rows: ShareQuerySet, reader: Reader, *, used_up_is_over: bool = True) -> Share | None:
+    share, now, policy = rows.first(), timezone.now(), limits.of_sharing()
+    if share is None or share.revoked_at is not None or share.conversation.deleted_at is not None:
+        return None
+    ceiling = share.created_at + timedelta(days=policy.max_days)
+    if min(share.expires_at, ceiling) <= now or (used_up_is_over and share.is_over):
+        return None
+    if not policy.allows(share.audience, has_passphrase=bool(share.passphrase), live=share.live):
+        return None
+    if share.audience == Share.Audience.ANYONE:
+        return share
+    if reader.user is None or (share.audience == Share.Audience.GROUPS and not share.is_member):  # type: ignore[attr-defined]
+        return None
+    return share
+
+
+def _with_passphrase(share: Share | None, reader: Reader, passphrase: str | None) -> Share | None:
+    """`share` when the passphrase is right, None when there is none to be opened (any more)."""
+    wanted = share.passphrase if share is not None else ""
+    key = f"{share.pk if share is not None else 0} {reader.user.pk if reader.user else reader.network}"
+    over = share is not None and _wrong_passphrases().over(key)
+    # One hash is computed for every passphrase that comes, so that time tells nothing.
+    right = passphrase is not None and check_password(passphrase, wanted or _some_hash())
+    if share is None or over:
+        return None
+    if not wanted or right:
+        return share
+    if passphrase is not None:
+        _wrong_passphrases().note(key)
+    raise PassphraseWanted(wrong=passphrase is not None)
+
+
+@cache
+def _wrong_passphrases() -> Throttle:
+    return Throttle(settings.SHARE_PASSPHRASE_TRIES, PASSPHRASE_WINDOW)
+
+
+@cache
+def _some_hash() -> str:
+    return make_password("nothing that anybody types")

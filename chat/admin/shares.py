@@ -1,0 +1,138 @@
+"""Share links and the audit log in the administration: who shares what with whom, and an end to it.
+
+No text that was shared is shown here, nor a token. Links are made by their owners and only revoked here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from chat.actions import sharing
+from chat.models import AuditEvent, Share
+
+
+class _ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows to be read: no adding, no changing, no deleting."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Live links first of all; the others on demand."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("over", _("Over")), ("all", _("All"))]
+
+    def choices(self, changelist: Any) -> Any:
+        yield {
+            "selected": self.value() is None,
+            "query_string": changelist.get_query_string(remove=[self.parameter_name]),
+            "display": _("Open now"),
+        }
+        for value, title in self.lookup_choices:
+            query = changelist.get_query_string({self.parameter_name: value})
+            yield {"selected": self.value() == value, "query_string": query, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "all":
+            return queryset
+        return queryset.exclude(pk__in=queryset.live()) if self.value() == "over" else queryset.live()
+
+
+class LeaverFilter(admin.SimpleListFilter):
+    """Links of people who left: their account is switched off."""
+
+    title = _("owner")
+    parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("left", _("Has left")), ("here", _("Is here"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Share]) -> QuerySet[Share]:
+        if self.value() not in ("left", "here"):
+            return queryset
+        return queryset.filter(owner__is_active=self.value() == "here")
+
+
+@admin.register(Share)
+class ShareAdmin(_ReadOnly):
+    list_display = (
+        "public_id", "owner", "has_left", "audience", "protected", "live", "created_at", "expires_at",
+        "opened_times", "readers", "last_opened_at", "revoked_at",
+    )  # fmt: skip
+    list_filter = (StateFilter, LeaverFilter, "audience", "live", "owner")
+    list_select_related = ("owner",)
+    search_fields = ("public_id", "owner__username", "conversation__public_id")
+    search_help_text = _("Owner, or the id of a link or conversation.")
+    actions = ("revoke",)
+    fields = (
+        "public_id", "owner", "conversation", "audience", "protected", "choices", "live", "embed",
+        "created_at", "expires_at", "opened_times", "last_opened_at", "revoked_at", "checksums",
+    )  # fmt: skip
+    readonly_fields = ("public_id", "protected", "opened_times", "checksums", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows: Any = super().get_queryset(request)
+        return rows.with_readers()
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change share links."""
+        user: Any = request.user
+        return bool(user.has_perm("chat.change_share"))
+
+    @admin.display(description=_("has left"), boolean=True, ordering="owner__is_active")
+    def has_left(self, share: Share) -> bool:
+        return not share.owner.is_active
+
+    @admin.display(description=_("passphrase"), boolean=True)
+    def protected(self, share: Share) -> bool:
+        return bool(share.passphrase)
+
+    @admin.display(description=_("openings"), ordering="openings")
+    def opened_times(self, share: Share) -> str:
+        return f"{share.openings} / {share.max_openings}" if share.max_openings else str(share.openings)
+
+    @admin.display(description=_("readers"))
+    def readers(self, share: Any) -> int:
+        return int(share.readers)
+
+    @admin.display(description=_("checksums"))
+    def checksums(self, share: Share) -> str:
+        return ", ".join(f"{v.number}: {v.checksum}" for v in share.versions.all())
+
+    @admin.action(description=_("Revoke the chosen links"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: Any) -> None:
+        """Each dead at the next request, each an entry in the audit log."""
+        chosen = Share.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+        count = sharing.end(request.user, chosen)
+        done = ngettext("%d link was revoked.", "%d links were revoked.", count) % count
+        messages.success(request, done)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(_ReadOnly):
+    list_display = ("created_at", "actor", "action", "target", "address", "digest")
+    list_filter = ("created_at", "action")
+    search_fields = ("actor", "action", "target", "digest", "data")
+    date_hierarchy = "created_at"
+    actions = None
+    fields = ("created_at", "actor", "action", "target", "data", "address", "previous", "digest")

@@ -1,0 +1,39 @@
+"""Tickets: signed proof that a page of a share link was opened, for what that page may ask for next.
+
+They stand in for the CSRF cookie, which a shared page must not set, and for the passphrase, which
+is not asked for again. A ticket is good for one link, one person (or nobody) and half a day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from django.core import signing
+from django.http import HttpRequest
+
+from chat.models import Share
+
+_SALT = "stkweb.share"
+#: Seconds that a ticket is good for.
+LIFE = 12 * 3600
+
+
+def _session(request: HttpRequest) -> str:
+    key = request.session.session_key or ""
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if request.user.is_authenticated else ""
+
+
+def issue(request: HttpRequest, share: Share) -> str:
+    """A ticket for who opened `share` by this request."""
+    return signing.dumps([share.pk, request.user.pk or 0, _session(request)], salt=_SALT)
+
+
+def share_of(request: HttpRequest, ticket: str) -> int | None:
+    """The key of the link that this very person holds a ticket for, else None."""
+    try:
+        share, user, session = signing.loads(ticket, salt=_SALT, max_age=LIFE)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    if user != (request.user.pk or 0) or session != _session(request):
+        return None
+    return int(share)

@@ -1,0 +1,166 @@
+"""The reader's doors: a shared page, its live stream, a copy of one's own. No script, no cookie.
+
+GET changes the counter and nothing else. What is refused looks the same whatever the reason is.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.gzip import gzip_page
+
+from chat import limits
+from chat.actions import share_reading as reading
+from chat.models import Share
+from chat.sharing.network import coarse
+from chat.sharing.throttle import Throttle
+from chat.views import share_tickets as tickets
+from chat.views.context import THEME_COOKIE, THEMES
+from chat.views.share_rendering import drawn_messages, moment
+
+#: Characters of a passphrase that are looked at.
+_PASSPHRASE = 1024
+
+
+@csrf_exempt  # a POST brings a passphrase and changes what a GET changes: the counter
+@gzip_page
+def page(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The shared page; POST brings its passphrase. HEAD opens nothing."""
+    if request.method not in ("GET", "HEAD", "POST"):
+        return sealed(request, HttpResponseNotAllowed(["GET", "HEAD", "POST"]))
+    reader = reader_of(request)
+    if too_many_tries(reader):
+        return _gone(request, busy=True)
+    if request.method == "HEAD":
+        return sealed(request, HttpResponse()) if reading.find(token, reader) else _gone(request, reader)
+    if "signin" in request.GET:
+        return sealed(request, redirect_to_login(request.path))
+    typed = request.POST.get("passphrase", "")[:_PASSPHRASE] if request.method == "POST" else None
+    try:
+        opened = reading.open_link(token, reader, typed)
+    except reading.PassphraseWanted as wanted:
+        return _show(request, "shared/passphrase.html", {"wrong": wanted.wrong})
+    return _gone(request, reader) if opened is None else _page(request, opened)
+
+
+@csrf_exempt  # a ticket of the page stands in for the token: the page sets no cookie
+def copy(request: HttpRequest, token: str) -> HttpResponseBase:
+    """Go on with a copy of one's own. POST alone, for signed-in people, from a page they opened."""
+    if request.method != "POST":
+        return sealed(request, HttpResponseNotAllowed(["POST"]))
+    reader = reader_of(request)
+    known = tickets.share_of(request, request.POST.get("ticket", ""))
+    if reader.user is None or known is None or not _ours(request):
+        return sealed(request, HttpResponse(status=403))
+    share = reading.find_again(known, reader)
+    if share is None:
+        return _gone(request, reader)
+    row = reading.copy_link(reader.user, share)
+    response = HttpResponseRedirect(f"/c/{row.public_id}/")
+    response.status_code = 303
+    return sealed(request, response)
+
+
+def reader_of(request: HttpRequest) -> reading.Reader:
+    """Who asks: a signed-in person or nobody, and the coarse network of their address."""
+    user: Any = request.user if request.user.is_authenticated and request.user.is_active else None
+    return reading.Reader(user, coarse(request.META.get("REMOTE_ADDR", "")))
+
+
+def too_many_tries(reader: reading.Reader) -> bool:
+    """True where so many addresses led nowhere that none is looked up any more for a minute."""
+    return _guesses().over(_trier(reader))
+
+
+def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None = None) -> HttpResponseBase:
+    """`response` with what keeps it out of indexes, caches, referrers and frames."""
+    live, policy = share is not None and share.live, limits.of_sharing()
+    embedded = "embed" in request.GET and share is not None and share.embed and policy.embed_origins
+    framers = " ".join(_origins(policy.embed_origins)) if embedded else "'none'"
+    rules = [
+        "default-src 'none'", "style-src 'self'", "img-src data:", "form-action 'self'", "base-uri 'none'",
+        f"frame-ancestors {framers}",
+        "script-src 'self'" if live else "script-src 'none'",
+        "require-trusted-types-for 'script'",
+    ]  # fmt: skip
+    rules += ["connect-src 'self'", "trusted-types stkweb"] if live else ["trusted-types 'none'"]
+    response["Content-Security-Policy"] = "; ".join(rules)
+    response["X-Robots-Tag"] = "noindex, nofollow, noarchive"
+    response["Referrer-Policy"] = "no-referrer"
+    response["Cache-Control"] = "private, no-store"
+    if embedded:
+        response.xframe_options_exempt = True  # type: ignore[attr-defined]
+    patch_vary_headers(response, ("Accept-Language", "Cookie"))
+    # Django logs the path of every 4xx, and this path is the secret.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _page(request: HttpRequest, opened: reading.Opened) -> HttpResponseBase:
+    share, content = opened.share, opened.content
+    embedded = "embed" in request.GET
+    may_copy = request.user.is_authenticated and "copy" in limits.of_sharing().options and not embedded
+    context = {
+        "content": content,
+        "date": moment(content["date"]),
+        "drawn": drawn_messages(content, opened.keys),
+        "frozen_at": opened.frozen_at,
+        "version": opened.version,
+        "live": share.live,
+        "embedded": embedded,
+        "may_copy": may_copy,
+        "copy_url": f"{request.path}copy/",
+        "live_url": f"{request.path}live/",
+        "ticket": tickets.issue(request, share) if may_copy or share.live else "",
+    }
+    return _show(request, "shared/page.html", context, share)
+
+
+def _gone(
+    request: HttpRequest, reader: reading.Reader | None = None, *, busy: bool = False
+) -> HttpResponseBase:
+    if reader is not None:
+        _guesses().note(_trier(reader))
+    response = _show(request, "shared/gone.html", {"busy": busy})
+    response.status_code = 429 if busy else 404
+    if busy:
+        response["Retry-After"] = "60"
+    return response
+
+
+def _show(
+    request: HttpRequest, template: str, context: dict[str, Any], share: Share | None = None
+) -> HttpResponseBase:
+    # Without the request: no context processor may ask for a cookie's token or a session here.
+    theme = request.COOKIES.get(THEME_COOKIE, "system")
+    context["theme"] = theme if theme in THEMES else "system"
+    return sealed(request, HttpResponse(render_to_string(template, context)), share)
+
+
+def _ours(request: HttpRequest) -> bool:
+    """False for a form of another site; a page without a referrer sends its origin as `null`."""
+    origin = request.headers.get("Origin", "null")
+    return origin == "null" or origin in settings.ORIGINS or urlsplit(origin).netloc == request.get_host()
+
+
+def _origins(origins: Any) -> list[str]:
+    """Origins as a header may hold them; what could end the rule or widen it is left out."""
+    return [o for o in origins if o.startswith(("https://", "http://")) and not set(o) & set(" ;,'*")]
+
+
+def _trier(reader: reading.Reader) -> str:
+    return f"user {reader.user.pk}" if reader.user else reader.network
+
+
+@cache
+def _guesses() -> Throttle:
+    return Throttle(settings.SHARE_GUESSES, 60.0)

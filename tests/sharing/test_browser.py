@@ -1,0 +1,196 @@
+"""The flow from making a link to revoking it, in Chromium, on the real server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real_server import Server, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+#: A folder for screenshots to look at; none are taken without it.
+SHOTS = os.environ.get("STKWEB_TEST_SHOTS", "")
+QUESTION = (
+    "/echo ## Plan\n\nWrite to maria.silva@example.com, then use the key AKIAIOSFODNN7EXAMPLE.\n\n"
+    "| Step | Locks |\n| --- | --- |\n| Add columns | none |\n\n```sql\nALTER TABLE orders ADD COLUMN placed_at timestamptz;\n```"
+)
+
+
+def shot(page: Any, name: str, **options: Any) -> None:
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True, **options)
+
+
+@pytest.fixture
+def asked(shared_server: Server) -> str:
+    """A conversation of alice's with an ended answer; its id."""
+    session = shared_server.sign_in("alice")
+    sent = shared_server.ask(session, QUESTION)
+
+    def ended() -> bool:
+        query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
+        return bool(shared_server.rows(query, sent["answer"]))
+
+    wait_for(ended, 20, "the answer")
+    return sent["conversation"]
+
+
+def make_link(page: Any, audience: str = "anyone") -> str:
+    page.check(f"input[name=audience][value={audience}]")
+    page.click("button[value=make]")
+    page.wait_for_selector("#address")
+    return page.input_value("#address")
+
+
+def test_a_link_is_made_read_published_again_and_revoked(
+    shared_server: Server, open_page: Callable[..., Any], asked: str
+) -> None:
+    page = open_page(shared_server, "alice", viewport={"width": 1280, "height": 900})
+    page.goto(f"/c/{asked}/")
+    page.click("#share")
+    page.wait_for_selector(".preview")
+    shot(page, "preview")
+
+    # The preview: the e-mail address and the key are blanked, and can be shown again.
+    preview = page.locator(".preview .shared")
+    assert "maria.silva@example.com" not in preview.locator("article").all_inner_texts()[1]
+    assert page.locator(".hits li").count() >= 2
+    page.locator(".hits li", has_text="maria.silva").last.locator("input[name=blank]").uncheck()
+    assert page.locator(".stale").is_visible()
+    page.click("button[value=preview]")
+    page.wait_for_selector("form:not([data-stale])")
+    assert "maria.silva@example.com" in page.locator(".preview article.a").inner_text()
+    assert "AKIAIOSFODNN7EXAMPLE" not in page.locator(".preview article.a").inner_text()
+    shown = page.locator(".preview article.a .prose").inner_html().replace("<mark>", "").replace("</mark>", "")
+    address = make_link(page)
+    shot(page, "made")
+
+    # The reader sees exactly that, without a script and without signing in.
+    reader = open_page(shared_server, java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    reader.goto(address)
+    assert reader.locator("article.a .prose").inner_html() == shown
+    shot(reader, "shared-light")
+
+    # A later turn does not appear by itself.
+    session = shared_server.sign_in("alice")
+    sent = shared_server.ask(session, "/echo A later answer.", asked)
+    query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
+    wait_for(lambda: shared_server.rows(query, sent["answer"]), 20, "the later answer")
+    reader.reload()
+    assert "A later answer" not in reader.inner_text("main")
+
+    # The owner sees the difference and publishes it.
+    page.goto("/shares/")
+    shot(page, "my-links")
+    page.click("text=Publish again")
+    assert "2 messages are new" in page.inner_text(".changes")
+    shot(page, "publish-again")
+    page.click("button[value=make]")
+    page.wait_for_url("**/shares/*/")
+    shot(page, "one-link")
+    reader.reload()
+    assert "A later answer" in reader.inner_text("main")
+    assert "Version 2" in reader.inner_text("main")
+
+    # Revoked: dead at the next request.
+    page.goto("/shares/")
+    page.locator(".links li").first.locator("button", has_text="Revoke").click()
+    page.wait_for_selector(".alert")
+    shot(page, "revoked")
+    assert reader.goto(address).status == 404
+    shot(reader, "gone")
+    assert page.problems == reader.problems == []
+
+
+def test_a_colleague_goes_on_with_a_copy(
+    shared_server: Server, open_page: Callable[..., Any], asked: str
+) -> None:
+    page = open_page(shared_server, "alice")
+    page.goto(f"/c/{asked}/share/")
+    address = make_link(page, "colleagues")
+    colleague = open_page(shared_server, "bob")
+    colleague.goto(address)
+    colleague.click("text=Continue with a copy of mine")
+    colleague.wait_for_url("**/c/*/")
+    assert "Add columns" in colleague.inner_text("#items")
+    assert asked not in colleague.url
+    assert colleague.problems == []
+
+
+def test_a_stranger_signs_in_and_is_brought_to_the_shared_page(
+    shared_server: Server, open_page: Callable[..., Any], asked: str
+) -> None:
+    from tests.real_server import PASSWORD
+
+    page = open_page(shared_server, "alice")
+    page.goto(f"/c/{asked}/share/")
+    address = make_link(page, "colleagues")
+    stranger = open_page(shared_server)
+    assert stranger.goto(address).status == 404
+    stranger.click("a.button")
+    stranger.fill("#id_username", "bob")
+    stranger.fill("#id_password", PASSWORD)
+    stranger.click("main button[type=submit]")
+    stranger.wait_for_url(address)
+    assert "Add columns" in stranger.inner_text("main")
+
+
+def test_the_address_is_copied_by_its_button(
+    shared_server: Server, open_page: Callable[..., Any], asked: str
+) -> None:
+    page = open_page(shared_server, "alice", permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"/c/{asked}/share/")
+    address = make_link(page)
+    page.click("[data-copy]")
+    page.wait_for_function("document.querySelector('[data-copy]').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == address
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_a_shared_page_fits_every_width_in_both_themes(
+    scheme: str, width: int, shared_server: Server, open_page: Callable[..., Any], asked: str
+) -> None:
+    page = open_page(shared_server, "alice")
+    page.goto(f"/c/{asked}/share/")
+    address = make_link(page)
+    reader = open_page(
+        shared_server, java_script_enabled=False, color_scheme=scheme, viewport={"width": width, "height": 800}
+    )
+    reader.goto(address)
+    shot(reader, f"shared-{scheme}-{width}")
+    box = reader.locator("main").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    for article in reader.locator("article").all():
+        found = article.bounding_box()
+        assert found["x"] + found["width"] <= width + 1, "nothing is cut off at the side"
+
+
+def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
+    shared_server: Server, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    session = shared_server.sign_in("alice")
+    text = "/echo See [the manual](https://example.org/manual).\n\n" + "\n\n".join(f"Paragraph {n}." for n in range(90))
+    sent = shared_server.ask(session, text)
+    query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
+    wait_for(lambda: shared_server.rows(query, sent["answer"]), 20, "the answer")
+    page = open_page(shared_server, "alice")
+    page.goto(f"/c/{sent['conversation']}/share/")
+    address = make_link(page, "colleagues")
+    page.goto(address)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator(".continue").is_visible()
+    after = page.evaluate("getComputedStyle(document.querySelector('.prose a'), '::after').content")
+    assert "https://example.org/manual" in page.locator(".prose a").first.get_attribute("href")
+    assert after != "none"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    target = Path(SHOTS or tmp_path) / "paper.pdf"
+    page.pdf(path=target, format="A4")
+    assert target.read_bytes().startswith(b"%PDF")
