@@ -13,6 +13,9 @@ import redis.exceptions
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+#: The address of a share link is its key, and a log line must not hold it.
+_SHARE = re.compile(r"/s/[A-Za-z0-9_-]{20,}")
+
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
@@ -37,7 +40,7 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
         line = super().formatMessage(record).replace("\n", "\\n").replace("\t", "\\t")
-        return _CONTROL.sub(_escape, line)
+        return _SHARE.sub("/s/…", _CONTROL.sub(_escape, line))
 
     def formatException(self, ei: object) -> str:  # noqa: N802 (logging's own name)
         text = super().formatException(ei)  # type: ignore[arg-type]

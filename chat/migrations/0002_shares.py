@@ -11,11 +11,13 @@ from chat.models import append_only
 
 
 def _protect(apps, schema_editor):
-    append_only.protect(schema_editor, "chat_auditevent")
+    for statement in append_only.protect(schema_editor.connection.vendor, "chat_auditevent"):
+        schema_editor.execute(statement)
 
 
 def _release(apps, schema_editor):
-    append_only.release(schema_editor, "chat_auditevent")
+    for statement in append_only.release(schema_editor.connection.vendor, "chat_auditevent"):
+        schema_editor.execute(statement)
 
 
 class Migration(migrations.Migration):

@@ -1,40 +1,35 @@
-"""Triggers that refuse to change or take away rows of a table, for SQLite and PostgreSQL.
+"""Triggers that refuse to change or take away rows of a table, as SQL for SQLite and PostgreSQL.
 
-Used by migrations, and by tests that empty tables. A role that owns the table can drop a trigger;
-docs/sharing.md says what to do about that.
+Used by migrations, and by tests that empty tables. Whoever owns the table can drop a trigger; the
+chain of digests shows what was done then.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 REFUSAL = "rows of this table are never changed"
 
 
-def protect(schema_editor: Any, table: str) -> None:
-    """Have the database refuse UPDATE and DELETE on `table`."""
-    if schema_editor.connection.vendor == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            schema_editor.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
-                f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-            )
-        return
-    schema_editor.execute(
+def protect(vendor: str, table: str) -> list[str]:
+    """Statements that have the database refuse UPDATE and DELETE on `table`."""
+    if vendor == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
+            f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+            for verb in ("UPDATE", "DELETE")
+        ]
+    return [
         f"CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
-    )
-    schema_editor.execute(
+        f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
-        f" FOR EACH ROW EXECUTE FUNCTION {table}_refuse()"
-    )
+        f" FOR EACH ROW EXECUTE FUNCTION {table}_refuse()",
+    ]
 
 
-def release(schema_editor: Any, table: str) -> None:
-    """Take the triggers away again."""
-    if schema_editor.connection.vendor == "sqlite":
-        for verb in ("update", "delete"):
-            schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}")
-        return
-    schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_append_only ON {table}")
-    schema_editor.execute(f"DROP FUNCTION IF EXISTS {table}_refuse()")
+def release(vendor: str, table: str) -> list[str]:
+    """Statements that take the triggers away again."""
+    if vendor == "sqlite":
+        return [f"DROP TRIGGER IF EXISTS {table}_no_{verb}" for verb in ("update", "delete")]
+    return [
+        f"DROP TRIGGER IF EXISTS {table}_append_only ON {table}",
+        f"DROP FUNCTION IF EXISTS {table}_refuse()",
+    ]

@@ -191,6 +191,8 @@ def scan(text: str) -> list[Finding]:
 
 #: Characters at the end of a growing text that are looked at; longer words are shown as they come.
 _TAIL = 400
+#: What a number in groups is made of: a card, a phone; whole words, or the spaces between them.
+_NUMBERS = re.compile(r"[\d.\-()/+]+|\s+|")
 
 
 def settled(text: str) -> str:
@@ -199,8 +201,8 @@ def settled(text: str) -> str:
     if begun and not _PRIVATE_KEY_END.search(text, begun[-1].end()):
         text = text[: begun[-1].start()]
     head, tail = text[:-_TAIL], text[-_TAIL:]
-    found = re.search(r"\S*\Z", tail)
-    cut = found.start() if found else len(tail)
-    while cut and (tail[cut - 1].isdigit() or tail[cut - 1] in " .-()/+:=\"'`"):
-        cut -= 1
-    return head + tail[:cut]
+    words = re.split(r"(\s+)", tail)
+    words.pop()
+    while words and _NUMBERS.fullmatch(words[-1]):
+        words.pop()
+    return head + "".join(words)

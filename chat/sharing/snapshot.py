@@ -139,11 +139,20 @@ def _cleaned(text: str, part: str, name: str, kept: Collection[str] | None, hits
         seen[found] = seen.get(found, 0) + 1
         identity = f"{part}\n{name}\n{finding.kind}\n{found}\n{seen[found]}"
         hit_id = hashlib.sha256(identity.encode()).hexdigest()[:20]
-        before = text[max(0, finding.start - _AROUND) : finding.start]
-        hits.append(Hit(hit_id, part, finding.kind, found, before, text[finding.end : finding.end + _AROUND]))
+        before = text[max(0, finding.start - _AROUND - 1) : finding.start]
+        after = text[finding.end : finding.end + _AROUND + 1]
+        hits.append(Hit(hit_id, part, finding.kind, found, _end_of(before), _beginning_of(after)))
         pieces += [text[end : finding.start], found if hit_id in kept else BLANK]
         end = finding.end
     return "".join([*pieces, text[end:]])
+
+
+def _end_of(text: str) -> str:
+    return f"…{text[-_AROUND:]}" if len(text) > _AROUND else text
+
+
+def _beginning_of(text: str) -> str:
+    return f"{text[:_AROUND]}…" if len(text) > _AROUND else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
 
 from chat import limits
+from chat.actions import Refused
 from chat.actions import share_reading as reading
 from chat.models import Share
 from chat.sharing.network import coarse
@@ -64,7 +65,10 @@ def copy(request: HttpRequest, token: str) -> HttpResponseBase:
     share = reading.find_again(known, reader)
     if share is None:
         return _gone(request, reader)
-    row = reading.copy_link(reader.user, share)
+    try:
+        row = reading.copy_link(reader.user, share)
+    except Refused:
+        return _gone(request)
     response = HttpResponseRedirect(f"/c/{row.public_id}/")
     response.status_code = 303
     return sealed(request, response)

@@ -58,6 +58,16 @@ BODIES: dict[str, dict[str, object]] = {
 
 
 def patterns() -> Iterator[tuple[str, str]]:
+    """(name, route) of every address outside the administration and beside share links'.
+
+    Those of share links have rules of their own: tests/sharing/test_addresses.py.
+    """
+    for name, route in all_patterns():
+        if not name.startswith("share_"):
+            yield name, route
+
+
+def all_patterns() -> Iterator[tuple[str, str]]:
     """(name, route) of every address outside the administration."""
     for route, pattern in _walk(get_resolver().url_patterns, ""):
         if not route.startswith("admin/"):

@@ -52,11 +52,16 @@ def _emptied(request: pytest.FixtureRequest) -> Iterator[None]:
     real = "transactional_db" in request.fixturenames
     yield
     if real and connection.vendor == "sqlite":
-        with connection.schema_editor() as editor:
-            release(editor, AuditEvent._meta.db_table)
+        run(release)
         AuditEvent.objects.all().delete()
-        with connection.schema_editor() as editor:
-            protect(editor, AuditEvent._meta.db_table)
+        run(protect)
+
+
+def run(statements: Callable[[str, str], list[str]]) -> None:
+    """Take the triggers of the audit log away, or put them back."""
+    with connection.cursor() as cursor:
+        for statement in statements(connection.vendor, AuditEvent._meta.db_table):
+            cursor.execute(statement)
 
 
 @pytest.fixture

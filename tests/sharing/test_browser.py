@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.real_server import Server, wait_for
+from tests.real_server import ROOT, Server, wait_for
+from tests.sharing.pages import Owner
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 #: A folder for screenshots to look at; none are taken without it.
 SHOTS = os.environ.get("STKWEB_TEST_SHOTS", "")
 QUESTION = (
-    "/echo ## Plan\n\nWrite to maria.silva@example.com, then use the key AKIAIOSFODNN7EXAMPLE.\n\n"
-    "| Step | Locks |\n| --- | --- |\n| Add columns | none |\n\n```sql\nALTER TABLE orders ADD COLUMN placed_at timestamptz;\n```"
+    "/fast /echo ## Plan\n\nWrite to maria.silva@example.com, then use the key AKIAIOSFODNN7EXAMPLE.\n\n"
+    "| Step | Locks |\n| --- | --- |\n| Add columns | none |\n\n"
+    "```sql\nALTER TABLE orders ADD COLUMN placed_at timestamptz;\n```"
 )
 
 
@@ -66,7 +69,9 @@ def test_a_link_is_made_read_published_again_and_revoked(
     page.wait_for_selector("form:not([data-stale])")
     assert "maria.silva@example.com" in page.locator(".preview article.a").inner_text()
     assert "AKIAIOSFODNN7EXAMPLE" not in page.locator(".preview article.a").inner_text()
-    shown = page.locator(".preview article.a .prose").inner_html().replace("<mark>", "").replace("</mark>", "")
+    shown = (
+        page.locator(".preview article.a .prose").inner_html().replace("<mark>", "").replace("</mark>", "")
+    )
     address = make_link(page)
     shot(page, "made")
 
@@ -160,7 +165,10 @@ def test_a_shared_page_fits_every_width_in_both_themes(
     page.goto(f"/c/{asked}/share/")
     address = make_link(page)
     reader = open_page(
-        shared_server, java_script_enabled=False, color_scheme=scheme, viewport={"width": width, "height": 800}
+        shared_server,
+        java_script_enabled=False,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
     )
     reader.goto(address)
     shot(reader, f"shared-{scheme}-{width}")
@@ -176,7 +184,9 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     shared_server: Server, open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     session = shared_server.sign_in("alice")
-    text = "/echo See [the manual](https://example.org/manual).\n\n" + "\n\n".join(f"Paragraph {n}." for n in range(90))
+    text = "/fast /echo See [the manual](https://example.org/manual).\n\n" + "\n\n".join(
+        f"Paragraph {n}." for n in range(90)
+    )
     sent = shared_server.ask(session, text)
     query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
     wait_for(lambda: shared_server.rows(query, sent["answer"]), 20, "the answer")
@@ -194,3 +204,45 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     target = Path(SHOTS or tmp_path) / "paper.pdf"
     page.pdf(path=target, format="A4")
     assert target.read_bytes().startswith(b"%PDF")
+
+
+#: A page of another origin that embeds the address in its query.
+FRAMING = "<!doctype html><title>wiki</title><iframe src='%s' width='600' height='400'></iframe>"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_link_is_embedded_where_the_administrator_lists_the_page(
+    listed: bool, make_server: Callable[..., Server], open_page: Callable[..., Any]
+) -> None:
+    server = make_server(STKWEB_SHARE_EMBED_ORIGINS="http://wiki.test")
+    owner = Owner(server, "alice")
+    address = owner.share(owner.answered("/fast /echo Embedded words"), embed="on")
+    page = open_page(server)
+    origin = "http://wiki.test" if listed else "http://evil.test"
+    html = FRAMING % f"{address}?embed=1"
+    page.route(f"{origin}/", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{origin}/")
+    frame = page.frames[1]
+    frame.wait_for_load_state()
+    shown = frame.locator("main").count() and "Embedded words" in frame.inner_text("main")
+    assert bool(shown) is listed
+
+
+def test_hostile_texts_run_nothing_on_a_live_page(
+    shared_server: Server, open_page: Callable[..., Any]
+) -> None:
+    """S14, S17: the one shared page with a script puts HTML in its place; no vector may come alive."""
+    vectors = json.loads((ROOT / "tests/markdown/hostile.json").read_text(encoding="utf-8"))
+    owner = Owner(shared_server, "alice")
+    thread = owner.answered("/fast /echo First")
+    page = open_page(shared_server)
+    page.goto(owner.share(thread, live="on"))
+    page.evaluate("window.hit = () => { document.title = 'hit'; }")
+    owner.answered("/fast /echo " + "\n\n".join(vectors) + "\n\nThe end of it.", thread)
+    page.wait_for_function("document.getElementById('messages').innerText.includes('The end of it.')")
+    assert (
+        page.locator("#messages :is(script, img, iframe, object, embed, svg, video, style, form)").count()
+        == 0
+    )
+    assert page.title() != "hit"
+    assert page.problems == []
