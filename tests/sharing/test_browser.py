@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -206,26 +208,47 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     assert target.read_bytes().startswith(b"%PDF")
 
 
-#: A page of another origin that embeds the address in its query.
-FRAMING = "<!doctype html><title>wiki</title><iframe src='%s' width='600' height='400'></iframe>"
+@pytest.fixture
+def wiki() -> Iterator[tuple[int, dict[str, str]]]:
+    """A web server of somebody else: its port, and its pages to be filled in."""
+    pages: dict[str, str] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = pages.get(self.path, "").encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *values: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, pages
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
-@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", True), ("localhost", False)])
 def test_a_link_is_embedded_where_the_administrator_lists_the_page(
-    listed: bool, make_server: Callable[..., Server], open_page: Callable[..., Any]
-) -> None:
-    server = make_server(STKWEB_SHARE_EMBED_ORIGINS="http://wiki.test")
+    host: str, shown: bool, wiki: tuple[int, dict[str, str]], make_server: Callable[..., Server],
+    open_page: Callable[..., Any],
+) -> None:  # fmt: skip
+    port, pages = wiki
+    server = make_server(STKWEB_SHARE_EMBED_ORIGINS=f"http://127.0.0.1:{port}")
     owner = Owner(server, "alice")
     address = owner.share(owner.answered("/fast /echo Embedded words"), embed="on")
+    pages["/"] = f"<!doctype html><iframe src='{address}?embed=1' width='600' height='400'></iframe>"
     page = open_page(server)
-    origin = "http://wiki.test" if listed else "http://evil.test"
-    html = FRAMING % f"{address}?embed=1"
-    page.route(f"{origin}/", lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.goto(f"{origin}/")
+    page.goto(f"http://{host}:{port}/")
+    page.frames[1].wait_for_load_state()
     frame = page.frames[1]
-    frame.wait_for_load_state()
-    shown = frame.locator("main").count() and "Embedded words" in frame.inner_text("main")
-    assert bool(shown) is listed
+    assert bool(frame.locator("main").count() and "Embedded words" in frame.inner_text("main")) is shown
 
 
 def test_hostile_texts_run_nothing_on_a_live_page(
@@ -237,9 +260,9 @@ def test_hostile_texts_run_nothing_on_a_live_page(
     thread = owner.answered("/fast /echo First")
     page = open_page(shared_server)
     page.goto(owner.share(thread, live="on"))
-    page.evaluate("window.hit = () => { document.title = 'hit'; }")
+    page.evaluate("() => { window.hit = () => { document.title = 'hit'; }; }")
     owner.answered("/fast /echo " + "\n\n".join(vectors) + "\n\nThe end of it.", thread)
-    page.wait_for_function("document.getElementById('messages').innerText.includes('The end of it.')")
+    page.locator("#messages .prose").get_by_text("The end of it.").wait_for()
     assert (
         page.locator("#messages :is(script, img, iframe, object, embed, svg, video, style, form)").count()
         == 0

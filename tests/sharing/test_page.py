@@ -28,8 +28,8 @@ ALL = Shown(("names", "reasoning", "tokens"))
 ELEMENTS = {
     "html", "head", "meta", "title", "link", "body", "main", "header", "h1", "h2", "h3", "h4", "h5", "h6",
     "p", "time", "div", "article", "details", "summary", "footer", "span", "form", "input", "button", "a",
-    "strong", "em", "s", "br", "hr", "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "pre",
-    "code",
+    "strong", "em", "s", "br", "hr", "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th",
+    "td", "pre", "code",
 }  # fmt: skip
 
 
