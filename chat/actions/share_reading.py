@@ -58,6 +58,7 @@ class Opened:
     content: dict[str, Any]
     version: int
     frozen_at: Any
+    checksum: str
     keys: Sequence[str] = ()
 
 
@@ -97,11 +98,12 @@ def opened(share: Share) -> Opened:
     """What `share` shows, without counting anything."""
     version = share.versions.order_by("-number").first()
     assert version is not None, "a link is made with its first version"
+    facts = (version.number, version.created_at, version.checksum)
     if not share.live:
-        return Opened(share, json.loads(version.content), version.number, version.created_at)
+        return Opened(share, json.loads(version.content), *facts)
     view = live_view(share)
     keys = [hashlib.sha256(f"{share.token_hash} {key}".encode()).hexdigest()[:16] for key in view.keys]
-    return Opened(share, view.content, version.number, version.created_at, keys)
+    return Opened(share, view.content, *facts, keys)
 
 
 def copy_link(user: Any, share: Share) -> Conversation:

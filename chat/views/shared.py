@@ -26,7 +26,7 @@ from chat.sharing.network import coarse
 from chat.sharing.throttle import Throttle
 from chat.views import share_tickets as tickets
 from chat.views.context import THEME_COOKIE, THEMES
-from chat.views.share_rendering import drawn_messages, moment
+from chat.views.share_rendering import drawn_messages, frozen_html, moment
 
 #: Characters of a passphrase that are looked at.
 _PASSPHRASE = 1024
@@ -116,7 +116,8 @@ def _page(request: HttpRequest, opened: reading.Opened) -> HttpResponseBase:
     context = {
         "content": content,
         "date": moment(content["date"]),
-        "drawn": drawn_messages(content, opened.keys),
+        "drawn": drawn_messages(content, opened.keys) if share.live else (),
+        "messages": "" if share.live else frozen_html(content, opened.checksum),
         "frozen_at": opened.frozen_at,
         "version": opened.version,
         "live": share.live,
