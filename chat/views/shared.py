@@ -5,7 +5,9 @@ GET changes the counter and nothing else. What is refused looks the same whateve
 
 from __future__ import annotations
 
-from functools import cache
+import gzip
+import re
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +17,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
+from django.utils.text import compress_string
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.gzip import gzip_page
 
 from chat import limits
 from chat.actions import Refused
@@ -30,10 +32,12 @@ from chat.views.share_rendering import drawn_messages, frozen_html, moment
 
 #: Characters of a passphrase that are looked at.
 _PASSPHRASE = 1024
+#: Bytes up to which a compressed page is kept.
+_ALIKE = 256 * 1024
+_GZIP = re.compile(r"\bgzip\b")
 
 
 @csrf_exempt  # a POST brings a passphrase and changes what a GET changes: the counter
-@gzip_page
 def page(request: HttpRequest, token: str) -> HttpResponseBase:
     """The shared page; POST brings its passphrase. HEAD opens nothing."""
     if request.method not in ("GET", "HEAD", "POST"):
@@ -148,7 +152,21 @@ def _show(
     # Without the request: no context processor may ask for a cookie's token or a session here.
     theme = request.COOKIES.get(THEME_COOKIE, "system")
     context["theme"] = theme if theme in THEMES else "system"
-    return sealed(request, HttpResponse(render_to_string(template, context)), share)
+    body = render_to_string(template, context).encode()
+    response = HttpResponse(body)
+    patch_vary_headers(response, ("Accept-Encoding",))
+    if len(body) > 1000 and _GZIP.search(request.headers.get("Accept-Encoding", "")):
+        # A page with a ticket is one reader's own, and its length must not give the ticket away.
+        alike = not context.get("ticket") and len(body) <= _ALIKE
+        response.content = _zipped(body) if alike else compress_string(body, max_random_bytes=100)
+        response["Content-Encoding"] = "gzip"
+    return sealed(request, response, share)
+
+
+@lru_cache(maxsize=64)
+def _zipped(body: bytes) -> bytes:
+    """The page of all readers without a name, compressed once: that costs more than all the rest of it."""
+    return gzip.compress(body, mtime=0)
 
 
 def _ours(request: HttpRequest) -> bool:
