@@ -70,6 +70,7 @@ def find(token: str, reader: Reader) -> Share | None:
 def find_again(share_pk: int, reader: Reader) -> Share | None:
     """The same for a link that was opened before; used-up openings do not end a page that is open."""
     rows = _with_membership(Share.objects.filter(pk=share_pk), reader)
+    rows = rows.select_related("conversation__owner")
     return _admitted(rows, reader, used_up_is_over=False)
 
 
@@ -145,16 +146,17 @@ def _copied(copy: Conversation, user: Any, message: dict[str, Any], seq: int, no
 
 
 def _with_membership(rows: ShareQuerySet, reader: Reader) -> ShareQuerySet:
-    """Adds `is_member`: whether the reader is in one of the link's groups."""
+    """Adds `is_member`, whether the reader is in one of the link's groups, and `gone`, when the
+    conversation was deleted. No row is joined in: making objects of it would take time that tells."""
     members = Share.groups.through.objects.filter(
         share_id=OuterRef("pk"), group__user=reader.user.pk if reader.user else 0
     )
-    return rows.select_related("conversation__owner").annotate(is_member=Exists(members))
+    return rows.annotate(is_member=Exists(members), gone=F("conversation__deleted_at"))
 
 
 def _admitted(rows: ShareQuerySet, reader: Reader, *, used_up_is_over: bool = True) -> Share | None:
     share, now, policy = rows.first(), timezone.now(), limits.of_sharing()
-    if share is None or share.revoked_at is not None or share.conversation.deleted_at is not None:
+    if share is None or share.revoked_at is not None or share.gone is not None:  # type: ignore[attr-defined]
         return None
     ceiling = share.created_at + timedelta(days=policy.max_days)
     if min(share.expires_at, ceiling) <= now or (used_up_is_over and share.is_over):

@@ -69,7 +69,8 @@ def new(request: HttpRequest, thread_id: str) -> HttpResponseBase:
 def mine(request: HttpRequest) -> HttpResponseBase:
     """My links: what is open and what is over."""
     rows = Share.objects.visible_to(request.user).select_related("conversation").with_readers()
-    listed = list(rows.prefetch_related("versions", "groups")[:200])
+    # Newest first; a model's own ordering does not hold where rows are grouped to be counted.
+    listed = list(rows.order_by("-pk").prefetch_related("groups")[:200])
     live = [share for share in listed if share.revoked_at is None and not share.is_over]
     over = [share for share in listed if share not in live]
     return render(request, "chat/shares.html", {"live": live, "over": over})

@@ -120,6 +120,15 @@ def test_my_links_show_age_readers_and_the_last_opening(
     assert link.token not in page + detail
 
 
+def test_my_links_are_listed_newest_first(
+    conversation: Conversation, share: Callable[..., Link], owner: Client
+) -> None:
+    made = [share(conversation).row.public_id for _ in range(4)]
+    page = owner.get("/shares/").content.decode()
+    places = [page.index(f'href="/shares/{public_id}/"') for public_id in made]
+    assert places == sorted(places, reverse=True)
+
+
 def test_revoking_one_leaves_the_others(
     conversation: Conversation, share: Callable[..., Link], owner: Client, client: Client
 ) -> None:
