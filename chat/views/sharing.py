@@ -113,13 +113,9 @@ def publish(request: HttpRequest, share_id: str) -> HttpResponseBase:
         return _form(request, thread_id, shown, request.POST, until=until, share=share)
     try:
         digest = request.POST.get("digest", "")
-        version = sharing.publish(
-            request.user, share=share_id, until=until or "", digest=digest, shown=shown
-        )
+        version = sharing.publish(request.user, share=share_id, until=until or "", digest=digest, shown=shown)
     except sharing.NotShared as problem:
-        return _form(
-            request, thread_id, shown, request.POST, until=until, share=share, problem=problem.code
-        )
+        return _form(request, thread_id, shown, request.POST, until=until, share=share, problem=problem.code)
     messages.info(request, _("Version %(number)d is what readers see now.") % {"number": version.number})
     return back(request, f"/shares/{share_id}/")
 
@@ -208,5 +204,3 @@ def _terms(request: HttpRequest) -> sharing.Terms:
 def _number(text: str) -> int | None:
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
-
-
