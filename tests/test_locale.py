@@ -33,6 +33,8 @@ Text = tuple[str, ...]
 
 #: The same in both languages: names, units, frames of numbers.
 ALIKE = {
+    "CNPJ",
+    "CPF",
     "StackSpot", "proxy", "Tokens", "{author}, {time}", "%(author)s, %(time)s", "{seconds} s",
     "%(seconds)s s", "{minutes} min {seconds} s", "%(minutes)d min %(seconds)d s", "{total} tokens",
     "%(total)s tokens",
