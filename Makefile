@@ -42,8 +42,8 @@ lint: setup-dev
 
 # Resolves pyproject.toml anew. No index address is written.
 lock: setup-dev
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/base.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev -c requirements/base.lock pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/base.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 --extra dev -c requirements/base.lock pyproject.toml -o requirements/dev.lock
 
 # Extracts every text and compiles the translations; needs the GNU gettext tools. Then translate what is new in
 # chat/locale/*/LC_MESSAGES/django.po and run it once more.

@@ -31,7 +31,7 @@ def test_every_code_is_described(text: str, code: str) -> None:
 
 def test_every_address_is_described_and_no_other(text: str) -> None:
     documented = set(re.findall(r"^\| `(/[^`]*)` \|", text, re.MULTILINE)) - {"/ws/"}
-    known = {"/" + str(url.pattern).replace("<str:thread_id>", "<thread>") for url in urlpatterns}
+    known = {"/" + re.sub(r"<str:(\w+?)(_id)?>", r"<\1>", str(url.pattern)) for url in urlpatterns}
     assert documented == known
 
 
