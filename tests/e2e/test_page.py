@@ -271,14 +271,18 @@ def test_back_returns_to_the_place_in_the_conversation_before(crowded: tuple[Any
         "() => { const e = document.getElementById('scroll');"
         " return e.scrollHeight - e.clientHeight - e.scrollTop > 500 }"
     )
-    place = page.locator("#scroll").evaluate("e => e.scrollTop")
+    # The wheel glides, and heights settle: what is compared is the message in the middle of the view.
+    middle = page.wait_for_function(
+        "() => new Promise(done => { const e = document.getElementById('scroll'), top = e.scrollTop;"
+        " setTimeout(() => { const box = e.getBoundingClientRect();"
+        " const at = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
+        " done(e.scrollTop === top && (at?.closest('article')?.id ?? null)) }, 200) })"
+    ).json_value()
     page.click("#new")
     expect(page.locator("#empty")).to_be_visible()
     page.go_back()
     expect(page.locator("article").first).to_be_attached()
-    page.wait_for_function(
-        "place => Math.abs(document.getElementById('scroll').scrollTop - place) < 40", arg=place
-    )
+    expect(page.locator(f"#{middle}")).to_be_in_viewport()
 
 
 # -- What happens elsewhere --------------------------------------------------------------------------------
