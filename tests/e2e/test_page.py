@@ -273,10 +273,11 @@ def test_back_returns_to_the_place_in_the_conversation_before(crowded: tuple[Any
     )
     # The wheel glides, and heights settle: what is compared is the message in the middle of the view.
     middle = page.wait_for_function(
-        "() => new Promise(done => { const e = document.getElementById('scroll'), top = e.scrollTop;"
-        " setTimeout(() => { const box = e.getBoundingClientRect();"
+        "() => { const e = document.getElementById('scroll'), rests = window.restedAt === e.scrollTop;"
+        " window.restedAt = e.scrollTop; const box = e.getBoundingClientRect();"
         " const at = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
-        " done(e.scrollTop === top && (at?.closest('article')?.id ?? null)) }, 200) })"
+        " return rests && at?.closest('article')?.id }",
+        polling=200,
     ).json_value()
     page.click("#new")
     expect(page.locator("#empty")).to_be_visible()
