@@ -9,6 +9,7 @@ order of the requests; `server.always(...)` replaces the default. A script is a 
 
     say("a", "b")            one delta each, in the dialect of the endpoint that was called
     think("hm")              reasoning (OpenAI endpoint)
+    call("f", {...})         a call of a function tool (OpenAI endpoint), its arguments in two parts
     usage(user=1, ...)       the proper end, with token counts, counted in `server.reported`
     end("stop")              the proper end without counts (OpenAI: no marker; see `done`)
     done()                   the marker data: [DONE]
@@ -18,6 +19,7 @@ order of the requests; `server.always(...)` replaces the default. A script is a 
     hang()                   silence until the client leaves
     raw(b"...")              exact bytes of the body, as one segment
     pieces(b"...", size=1)   the same in segments of `size` bytes
+    part(b"...", of=100)     the beginning of a JSON body of a certain length
     wire(b"...")             exact bytes outside the framing of HTTP
     drop()                   reset the connection (RST)
     cut()                    close it in the middle of the body (FIN)
@@ -181,6 +183,20 @@ def think(*texts: str, key: str = "reasoning_content") -> Step:
     return step
 
 
+def call(name: str, arguments: Mapping[str, Any], id: str = "call_a", index: int = 0) -> Step:
+    text = json.dumps(arguments)
+
+    async def step(stream: Stream) -> None:
+        for part in (
+            {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": text[:4]}},
+            {"index": index, "function": {"arguments": text[4:]}},
+        ):
+            delta = {"tool_calls": [part]}
+            await stream.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+    return step
+
+
 def native(**members: Any) -> dict[str, Any]:
     empty: dict[str, Any] = {"upload_ids": {}, "knowledge_source_id": [], "source": [],
                              "cross_account_source": [], "tools_id": [], "agent_info": []}  # fmt: skip
@@ -264,6 +280,17 @@ def pieces(data: bytes, size: int = 1) -> Step:
 
 def wire(data: bytes) -> Step:
     return lambda stream: stream.wire(data)
+
+
+def part(data: bytes, of: int) -> Step:
+    """The beginning of a body that was promised to have `of` bytes."""
+
+    async def step(stream: Stream) -> None:
+        stream.extra_headers["Content-Type"] = "application/json"
+        await stream.begin(length=of)
+        await stream.wire(data)
+
+    return step
 
 
 def drop() -> Step:

@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from .dialects import MARKERS, UNREADABLE, Piece, decode, interpret, plain_text
+from .decoding import UNREADABLE, decode
+from .dialects import MARKERS, Piece, interpret, plain_text
 from .errors import AgentError
 from .sse import EventSplitter
-from .values import AgentEvent, Done, Limits, ReasoningDelta, Source, SourcesFound, TextDelta, Usage
+from .tools import CallJoiner, CallPart
+from .values import (
+    AgentEvent,
+    Done,
+    Limits,
+    ReasoningDelta,
+    Source,
+    SourcesFound,
+    TextDelta,
+    ToolCall,
+    ToolsCalled,
+    Usage,
+)
 
 MOST_SOURCES: Final = 200
 _FILTERS: Final = frozenset({"content_filter", "content_filtered", "safety", "guardrail", "filtered"})
@@ -56,6 +69,8 @@ class AnswerReader:
         self._conversation_id: str | None = None
         self._message_id: str | None = None
         self._sources: dict[str, Source] = {}
+        self._joiner = CallJoiner()
+        self._calls: tuple[ToolCall, ...] = ()
 
     def feed(self, chunk: bytes) -> list[AgentEvent]:
         """The events of one read of the body, in order; often none."""
@@ -78,7 +93,8 @@ class AnswerReader:
         return events
 
     def finish(self) -> list[AgentEvent]:
-        """What the end of the body still gives: the last events, then `Done`, unless it failed."""
+        """What the end of the body still gives: the last events, the calls of tools, then `Done`, unless
+        it failed."""
         events: list[AgentEvent] = []
         if not self.closed:
             if self._body is not None:
@@ -88,6 +104,8 @@ class AnswerReader:
         if self.fault is None:
             self.fault = self._verdict()
         if self.fault is None:
+            if self._calls:
+                events.append(ToolsCalled(self._calls))
             events.append(Done(self.stop_reason, self.usage, self._conversation_id, self._message_id))
         elif self.fault.usage is None:
             self.fault.usage = self.usage
@@ -98,7 +116,12 @@ class AnswerReader:
         if not (self.stopped or self.closed):
             strange = self.bad or self._splitter.strange_lines or self._body is not None
             return AgentError("protocol" if strange and not self._recognised else "ended_early")
-        if self._has_text or self.stop_reason == "tool_calls":
+        if self._joiner:
+            calls = self._joiner.finish(cut=self.stop_reason == "length")
+            if calls is None:
+                return AgentError("protocol", detail="the arguments of a tool call are no JSON object")
+            self._calls = calls
+        if self._has_text or self._calls:
             return None
         output = self.usage.output if self.usage is not None else None
         if self.stop_reason in _FILTERS or (self._withheld and output):
@@ -196,6 +219,10 @@ class AnswerReader:
             self._add_text(piece.text, piece.reasoning, events)
             if self.closed:
                 return
+        if piece.calls:
+            self._add_calls(piece.calls)
+            if self.closed:
+                return
         if piece.sources:
             self._add_sources(piece.sources, events)
         self._remember(piece)
@@ -223,16 +250,30 @@ class AnswerReader:
             return
         if self._cumulative:
             text = self._new_part(text)
-        added = text + reasoning if reasoning else text
-        self._bytes += len(added) if added.isascii() else len(added.encode("utf-8", "replace"))
-        if self._bytes > self._limits.answer_bytes:
-            self._fail(AgentError("answer_too_large"))
+        if not self._fits(text + reasoning if reasoning else text):
             return
         if reasoning:
             events.append(ReasoningDelta(reasoning))
         if text:
             self._has_text = True
             events.append(TextDelta(text))
+
+    def _add_calls(self, parts: tuple[CallPart, ...]) -> None:
+        if self.text_ended:
+            self.ignored += 1
+            return
+        for part in parts:
+            if not self._fits(part.arguments):
+                return
+            if not self._joiner.add(part):
+                self._fail(AgentError("answer_too_large"))
+
+    def _fits(self, added: str) -> bool:
+        """Counts what is added; False, and the answer has failed, when it is too much."""
+        self._bytes += len(added) if added.isascii() else len(added.encode("utf-8", "replace"))
+        if self._bytes > self._limits.answer_bytes:
+            self._fail(AgentError("answer_too_large"))
+        return not self.closed
 
     def _new_part(self, text: str) -> str:
         """The part of a cumulative text that was not there before."""

@@ -21,7 +21,7 @@ import requests
 from .errors import AgentError, without
 from .http import Vet
 from .refusals import refusal_of_response
-from .sessions import new_session
+from .sessions import new_session, read_body
 from .values import AgentConfig, count
 
 MARGIN: Final = 60.0
@@ -127,7 +127,7 @@ class TokenSource:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    body = response.raw.read(LARGEST_BODY)
+                    body = read_body(response, LARGEST_BODY)
                     status, headers = response.status_code, response.headers
             except requests.Timeout as error:
                 raise AgentError("unreachable", detail="the identity server did not answer") from error

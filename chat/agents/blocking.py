@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from .continuing import GoesOn, in_calls, never
 from .demo import DemoClient
 from .errors import AgentError
 from .handlers import HandlerError, ResultHandler, apply, raw
@@ -30,6 +31,8 @@ from .values import (
     Source,
     SourcesFound,
     TextDelta,
+    ToolCall,
+    ToolsCalled,
     Usage,
 )
 
@@ -61,6 +64,8 @@ class AgentResponse:
     conversation_id: str | None = None
     message_id: str | None = None
     sources: tuple[Source, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    continued: int = 0
     error: AgentError | HandlerError | None = None
 
 
@@ -114,8 +119,10 @@ class BlockingClient:
         *,
         policy: RetryPolicy | None = None,
         vet: Vet | None = None,
+        goes_on: GoesOn = never,
     ) -> None:
         self._vet = vet
+        self._goes_on = goes_on
         self._config = config
         self._limits = limits or Limits()
         self._policy = policy or RetryPolicy()
@@ -125,13 +132,22 @@ class BlockingClient:
     ) -> Iterator[list[AgentEvent]]:
         """The events of one answer, those of each network read in one list.
 
-        Ends after one `Done`; raises AgentError; just ends when it was cancelled.
+        Ends after one `Done`; raises AgentError; just ends when it was cancelled. All calls of an
+        answer that goes on share the time of one.
         """
-        cancellation = cancellation or Cancellation()
+        ended = cancellation or Cancellation()
+        return in_calls(
+            request, lambda asked, limits: self.call(asked, ended, limits), self._limits, self._goes_on
+        )
+
+    def call(
+        self, request: AgentRequest, cancellation: Cancellation, limits: Limits
+    ) -> Iterator[list[AgentEvent]]:
+        """The events of one call to the agent, as `stream` gives them."""
         if self._config.kind == "demo":
             yield from self._stream_demo(request, cancellation)
         else:
-            call = BlockingCall(self._config, self._limits, self._policy, cancellation, self._vet)
+            call = BlockingCall(self._config, limits, self._policy, cancellation, self._vet)
             yield from read_answer(call, request)
 
     def _stream_demo(self, request: AgentRequest, cancellation: Cancellation) -> Iterator[list[AgentEvent]]:
@@ -227,6 +243,7 @@ class _Collected:
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._sources: dict[str, Source] = {}
+        self._calls: tuple[ToolCall, ...] = ()
         self._done: Done | None = None
 
     def add(self, events: list[AgentEvent]) -> None:
@@ -238,6 +255,8 @@ class _Collected:
                     self._reasoning.append(text)
                 case SourcesFound(found):
                     self._sources |= {source.id: source for source in found}
+                case ToolsCalled(calls):
+                    self._calls = calls
                 case Done():
                     self._done = event
 
@@ -250,6 +269,7 @@ class _Collected:
             text="".join(self._texts),
             reasoning="".join(self._reasoning),
             sources=tuple(self._sources.values()),
+            tool_calls=self._calls,
         )
         if error is not None:
             late = error.family == "timeout" or error.status in (408, 504)
@@ -264,6 +284,7 @@ class _Collected:
             usage=self._done.usage,
             conversation_id=self._done.conversation_id,
             message_id=self._done.message_id,
+            continued=self._done.continued,
         )
         try:
             return replace(response, result=apply(handler, response.text))

@@ -18,7 +18,7 @@ from .stackspot import DEFAULT_BASE_URL
 from .uploads import DEFAULT_BASE_URL as DEFAULT_UPLOAD_URL
 from .values import AgentConfig, Limits
 
-Kind = Literal["text", "secret", "url", "int", "float"]
+Kind = Literal["text", "secret", "url", "int", "float", "bool", "wait"]
 
 
 class ConfigurationError(ValueError):
@@ -41,8 +41,9 @@ class Setting:
         return "STKAI_" + self.name.upper().replace(".", "_")
 
 
-# The SDK's defaults, but for three: a minute is too short for a reasoning model's first byte, a third
-# retry of a paid call is one too many, and a token URL cannot be guessed.
+# The SDK's defaults, but for four: a minute is too short for a reasoning model's first byte, a third
+# retry of a paid call is one too many, a token URL cannot be guessed, and who waits in a queue that is
+# shown may wait as long as an answer may take.
 SETTINGS: Final = (
     Setting("auth.client_id", "text", None),
     Setting("auth.client_secret", "secret", None),
@@ -58,7 +59,20 @@ SETTINGS: Final = (
     Setting("file_upload.retry_max_retries", "int", 3, inclusive=True),
     Setting("file_upload.retry_initial_delay", "float", 0.5),
     Setting("file_upload.max_workers", "int", 8),
+    Setting("rate_limit.enabled", "bool", False),
+    Setting("rate_limit.max_requests", "int", 100),
+    Setting("rate_limit.time_window", "float", 60.0),
+    Setting("rate_limit.max_wait_time", "wait", None),
 )
+#: What the SDK reads and stkweb has no use for: a name, or the beginning of names, and why.
+NOT_APPLICABLE: Final[Mapping[str, str]] = {
+    "file_upload.max_workers": "the files of one question are handed over one after another",
+    "rate_limit.strategy": "one queue for all; it pauses when a 429 asks for it",
+    "rate_limit.min_rate_floor": "of the adaptive strategy alone",
+    "rate_limit.penalty_factor": "of the adaptive strategy alone",
+    "rate_limit.recovery_factor": "of the adaptive strategy alone",
+    "rqc.*": "Quick Commands are not called",
+}
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -122,6 +136,13 @@ class Configuration:
             **more,
         )
 
+    @property
+    def requests_per_minute(self) -> int | None:
+        """What rate_limit allows, at least 1; None unless it is enabled."""
+        if not self["rate_limit.enabled"]:
+            return None
+        return max(1, int(self["rate_limit.max_requests"] * 60 / self["rate_limit.time_window"]))
+
     def limits(self) -> Limits:
         """Limits whose first byte is due within agent.request_timeout."""
         return Limits(first_byte=float(self["agent.request_timeout"]))
@@ -145,13 +166,18 @@ def _read(setting: Setting, value: Any, called: str) -> Any:
         if not isinstance(value, str) or not value.startswith(("http://", "https://")):
             raise ConfigurationError(f"Invalid value for {called}: {shown} (expected an http(s) URL)")
         return value.rstrip("/")
+    if setting.kind == "bool":
+        return str(value).strip().lower() in ("true", "1", "yes")
+    if setting.kind == "wait" and str(value).strip().lower() in ("none", "null", "unlimited"):
+        return None
     try:
         number = int(value) if setting.kind == "int" else float(value)
         usable = not isinstance(value, bool) and math.isfinite(number) and number == float(value)
     except (ValueError, TypeError, OverflowError):
         usable = False
     if not usable:
-        raise ConfigurationError(f"Invalid value for {called}: {shown} (expected {setting.kind})")
+        expected = "float" if setting.kind == "wait" else setting.kind
+        raise ConfigurationError(f"Invalid value for {called}: {shown} (expected {expected})")
     if number < setting.above or (number == setting.above and not setting.inclusive):
         bound = "at least" if setting.inclusive else "above"
         raise ConfigurationError(f"Invalid value for {called}: {shown} (expected {bound} {setting.above:g})")

@@ -19,7 +19,9 @@ from .values import (
     AgentConfig,
     AgentEvent,
     AgentRequest,
+    Attempt,
     Done,
+    FilePart,
     Limits,
     ReasoningDelta,
     Source,
@@ -40,7 +42,7 @@ _COMMAND = re.compile(
 )
 # Faults an agent can only have before it says anything.
 _BEFORE_TEXT: Final = frozenset({
-    *(code for code, family in FAMILY_OF.items() if family in ("refused", "setup")),
+    *(code for code, family in FAMILY_OF.items() if family in ("refused", "files", "setup")),
     "unreachable", "no_answer", "agent_unavailable", "filtered", "empty_answer",
 })  # fmt: skip
 
@@ -102,6 +104,7 @@ class DemoClient:
         """The events of one answer. Ends after one `Done`; raises AgentError when told to."""
         if not request.prompt.strip():
             raise AgentError("rejected", detail="the prompt is blank")
+        request.attempts.append(Attempt())
         orders = orders_of(request.prompt)
         answer = _Answer(request, orders)
         usage = None if "nousage" in orders.words else answer.usage
@@ -142,7 +145,7 @@ class _Answer:
         else:
             # Said after every sample, so that nobody takes it for knowledge about their own data.
             footnote = text("footnote", language) if subject != WELCOME else ""
-            self.pieces = _words(text(subject, language) + footnote)
+            self.pieces = _words(_seen(request.files, language) + text(subject, language) + footnote)
             reasoning = text(f"{subject}-thinking", language)
             self.source = SOURCES.get(subject, {}).get(language)
         if "think" in orders.words:
@@ -161,6 +164,24 @@ class _Answer:
         if self.source is not None:
             yield SourcesFound((Source("demo-handbook", self.source, kind="knowledge_source"),))
         yield from (TextDelta(piece) for piece in self.pieces)
+
+
+_SEEN: Final = {
+    "en": "I was given **{name}** ({size} bytes){words}.",
+    "pt": "Recebi **{name}** ({size} bytes){words}.",
+}
+
+
+def _seen(files: tuple[FilePart, ...], language: str) -> str:
+    """That the files of the question arrived: a line each, with the first words of a text."""
+    lines = []
+    for part in files:
+        first = " ".join((part.text or "").split()[:12])
+        words = f": \u201c{first}\u2026\u201d" if first else ""
+        name = re.sub(r"([\\`*_\[\]<>!])", r"\\\1", part.name)
+        words = re.sub(r"([\\`*_\[\]<>!])", r"\\\1", words)
+        lines.append(_SEEN[language].format(name=name, size=part.size, words=words))
+    return "\n\n".join(lines) + "\n\n" if lines else ""
 
 
 class _Pace:

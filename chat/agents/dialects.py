@@ -6,18 +6,16 @@ what came before: order, endings and limits are the business of `answer`. Nothin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from .errors import AgentError
 from .refusals import error_text, refusal
+from .sources import LONGEST_WORD, sources_of
+from .tools import CallPart, parts_of
 from .usage import native_usage, openai_usage
 from .values import Source, Usage
 
-UNREADABLE: Final = object()
 MARKERS: Final = frozenset({"done", "end", "complete", "completed"})
 _SIGNS_OF_LIFE: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 _NATIVE_KEYS: Final = frozenset({
@@ -27,7 +25,6 @@ _NATIVE_KEYS: Final = frozenset({
 _REASONING_KEYS: Final = frozenset({
     "reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details",
 })  # fmt: skip
-_LONGEST_WORD: Final = 500
 
 
 class Piece:
@@ -45,33 +42,11 @@ class Piece:
     conversation_id: str | None = None
     message_id: str | None = None
     sources: tuple[Source, ...] = ()
+    calls: tuple[CallPart, ...] = ()
     withheld: bool = False
     end: bool = False
     marker: bool = False
     fault: AgentError | None = None
-
-
-def decode(data: bytes) -> Any:
-    """JSON in `data`, or `UNREADABLE`. Ill-formed UTF-8 and lone surrogates become U+FFFD."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    # orjson refuses what other senders get wrong: lone surrogates, broken UTF-8, NaN.
-    try:
-        return _well_formed(json.loads(data.decode("utf-8", "replace")))
-    except (ValueError, RecursionError):
-        return UNREADABLE
-
-
-def _well_formed(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, list):
-        return [_well_formed(member) for member in value]
-    if isinstance(value, dict):
-        return {_well_formed(key): _well_formed(member) for key, member in value.items()}
-    return value
 
 
 def plain_text(chunk: dict[str, Any]) -> str | None:
@@ -181,6 +156,8 @@ def _read_choice(choice: Mapping[str, Any], piece: Piece) -> None:
             piece.text = delta["refusal"]
         if not _REASONING_KEYS.isdisjoint(delta) or content.__class__ is list:
             piece.reasoning = reasoning_of(delta)
+        if "tool_calls" in delta or "function_call" in delta:
+            piece.calls = parts_of(delta)
     elif isinstance(choice.get("text"), str):
         piece.text = choice["text"]
     finish = choice.get("finish_reason")
@@ -238,47 +215,9 @@ def _is_error(chunk: Mapping[str, Any]) -> bool:
 def _read_identity(chunk: Mapping[str, Any], piece: Piece) -> None:
     value = chunk.get("conversation_id")
     if value and isinstance(value, str):
-        piece.conversation_id = value[:_LONGEST_WORD]
+        piece.conversation_id = value[:LONGEST_WORD]
     value = chunk.get("message_id")
     if value and isinstance(value, str):
-        piece.message_id = value[:_LONGEST_WORD]
+        piece.message_id = value[:LONGEST_WORD]
     if chunk.get("source") or chunk.get("cross_account_source") or chunk.get("knowledge_source_id"):
         piece.sources = sources_of(chunk)
-
-
-def sources_of(chunk: Mapping[str, Any]) -> tuple[Source, ...]:
-    """The sources a chunk names, as ids or as objects, each once."""
-    found: dict[str, Source] = {}
-    known: set[str] = set()
-    for key in ("source", "cross_account_source", "knowledge_source_id"):
-        members = chunk.get(key)
-        for member in members if isinstance(members, list) else [members]:
-            source, names = _source(member, key)
-            if source is not None and source.id not in known:
-                found[source.id] = source
-                known |= names
-    return tuple(found.values())
-
-
-def _source(member: Any, key: str) -> tuple[Source | None, set[str]]:
-    if isinstance(member, str) and member.strip():
-        text = member.strip()[:_LONGEST_WORD]
-        return Source(text, text, kind="knowledge_source" if key == "knowledge_source_id" else None), {text}
-    if not isinstance(member, dict):
-        return None, set()
-
-    def word(*names: str) -> str | None:
-        values = (member.get(name) for name in names)
-        return next((v.strip()[:_LONGEST_WORD] for v in values if isinstance(v, str) and v.strip()), None)
-
-    identity = word("document_id", "id", "slug", "name")
-    if identity is None:
-        return None, set()
-    url = word("url", "link")
-    source = Source(
-        identity,
-        word("name", "title", "slug") or identity,
-        url=url if url is not None and url.lower().startswith(("https://", "http://")) else None,
-        kind=word("type"),
-    )
-    return source, {identity, *filter(None, (word("id"), word("slug")))}

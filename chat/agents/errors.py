@@ -21,6 +21,9 @@
     │              agent_not_found        404
     │              prompt_too_long        above the model's context
     │              rejected               any other 4xx
+    ├── files      upload_forbidden       the account may not upload
+    │              upload_failed          a file did not reach the agent's storage
+    │              file_lost              its bytes are not there any more
     └── setup      agent_misconfigured    unusable URL, id or secret
 
 A code is what programs, documents and translations share. What a person reads is made from the
@@ -49,6 +52,7 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
         "prompt_too_long",
         "rejected",
     ),
+    "files": ("upload_forbidden", "upload_failed", "file_lost"),
     "setup": ("agent_misconfigured",),
 }
 FAMILY_OF: Final[Mapping[str, str]] = {code: name for name, codes in FAMILIES.items() for code in codes}
@@ -57,7 +61,7 @@ CODES: Final[frozenset[str]] = frozenset(FAMILY_OF)
 # Worth asking again unchanged. The others need a person to change something first.
 RETRYABLE: Final[frozenset[str]] = frozenset({
     "unreachable", "connection_lost", "no_answer", "stalled", "too_long", "ended_early",
-    "agent_failed", "agent_unavailable", "empty_answer", "busy",
+    "agent_failed", "agent_unavailable", "empty_answer", "busy", "upload_failed",
 })  # fmt: skip
 
 DETAIL_CHARACTERS: Final = 300
@@ -100,7 +104,7 @@ class AgentError(Exception):
 
     @property
     def family(self) -> str:
-        """network, timeout, stream, agent, refused or setup."""
+        """network, timeout, stream, agent, refused, files or setup."""
         return FAMILY_OF[self.code]
 
 

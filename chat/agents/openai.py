@@ -7,18 +7,17 @@ comes back, so that nobody takes it for one who knows the branch.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import replace
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from . import options
 from .errors import AgentError
-from .http import HttpSession
-from .retry import RetryPolicy
-from .streaming import Call, OpenResponses, stream_answer
-from .values import AgentConfig, AgentEvent, AgentRequest, Done, Limits
+from .streaming import Call, StreamingClient, encode
+from .tools import check_tools
+from .values import AgentConfig, AgentRequest, FilePart, HistoryMessage
 
 # Tokens a provider may spend on thinking, for those who count instead of taking a word.
 _BUDGETS: Final = {"low": 1024, "medium": 8192, "high": 32768, "xhigh": 65536}
@@ -37,16 +36,6 @@ def _logit_bias(name: str, value: Any) -> Any:
         token: options.number(f"{name}[{token}]", bias, -100, 100)
         for token, bias in options.members(name, value).items()
     }
-
-
-def _tools(name: str, value: Any) -> Any:
-    if not isinstance(value, list | tuple) or not value:
-        raise options.wrong(name, "a list of tools")
-    for tool in value:
-        function = options.members(name, tool).get("function")
-        if tool.get("type") != "function" or not isinstance(function, Mapping) or not function.get("name"):
-            raise options.wrong(name, "a list of functions, each with a name")
-    return list(value)
 
 
 def _tool_choice(name: str, value: Any) -> Any:
@@ -69,47 +58,26 @@ _PARAMETERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "logit_bias": _logit_bias,
     "user": options.words,
     "response_format": options.members,
-    "tools": _tools,
+    "tools": check_tools,
     "tool_choice": _tool_choice,
     "parallel_tool_calls": options.boolean,
 }
 OPTIONS: Final = frozenset({
     *_PARAMETERS, "system", "include_usage", "reasoning", "provider", "key_header", "param_aliases", "extra",
+    "files", "images",
 })  # fmt: skip
 
 
-class OpenAIClient:
-    """Streams answers of one model. Safe for any number of streams at once."""
+class OpenAIClient(StreamingClient):
+    """Streams answers of one model."""
 
-    def __init__(
-        self, config: AgentConfig, http: HttpSession, limits: Limits, policy: RetryPolicy | None = None
-    ) -> None:
-        self._config = config
-        self._http = http
-        self._limits = limits
-        self._policy = policy or RetryPolicy()
-        self._responses = OpenResponses()
-
-    async def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
-        """The events of one answer, those of each network read in one list.
-
-        Ends after one `Done`, whose `conversation_id` is None; raises AgentError.
-        """
+    def _call(self, request: AgentRequest) -> Call:
         endpoint = OpenAIEndpoint(self._config)
         payload = payload_of(self._config, request)
-        call = Call(self._http, self._config, self._limits, endpoint, payload, policy=self._policy)
-        answer = stream_answer(call, self._responses)
-        try:
-            async for events in answer:
-                if isinstance(events[-1], Done):
-                    events[-1] = replace(events[-1], conversation_id=None)
-                yield events
-        finally:
-            await answer.aclose()
-
-    async def aclose(self) -> None:
-        """Closes the upstream connection of every stream at once."""
-        self._responses.close_all()
+        return Call(
+            self._http, self._config, self._limits, endpoint, payload, policy=self._policy,
+            attempts=request.attempts,
+        )  # fmt: skip
 
 
 class OpenAIEndpoint:
@@ -141,7 +109,8 @@ def payload_of(config: AgentConfig, request: AgentRequest) -> dict[str, Any]:
 
     Nothing is sent that was not set: some models refuse even a temperature of 1.
     """
-    if not request.prompt.strip():
+    goes_on = bool(request.history) and request.history[-1].role == "tool"
+    if not request.prompt.strip() and not goes_on:
         raise AgentError("rejected", detail="the prompt is blank")
     if request.upload_ids:
         raise AgentError("rejected", detail="this kind of agent takes no uploaded files")
@@ -167,10 +136,52 @@ def payload_of(config: AgentConfig, request: AgentRequest) -> dict[str, Any]:
     return payload | options.members("extra", chosen.get("extra") or {})
 
 
-def _messages(system: Any, request: AgentRequest) -> list[dict[str, str]]:
-    messages = [{"role": "system", "content": options.words("system", system)}] if system else []
-    messages += [{"role": message.role, "content": message.text} for message in request.history]
-    return [*messages, {"role": "user", "content": request.prompt}]
+def _messages(system: Any, request: AgentRequest) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    if system:
+        messages.append({"role": "system", "content": options.words("system", system)})
+    messages += map(_message, request.history)
+    if request.prompt:
+        messages.append({"role": "user", "content": content_of(request.prompt, request.files)})
+    return messages
+
+
+def content_of(text: str, files: Sequence[FilePart]) -> str | list[dict[str, Any]]:
+    """A question with its files: their texts before it, pictures as parts of their own."""
+    told = "\n\n".join([*(_told(part) for part in files if part.image is None), text])
+    pictures = [part for part in files if part.image is not None]
+    if not pictures:
+        return told
+    named = "\n".join([*(f"[picture: {part.name}]" for part in pictures), told])
+    return [{"type": "text", "text": named}, *(_picture(part) for part in pictures)]
+
+
+def _told(part: FilePart) -> str:
+    name = part.name.replace('"', "'")
+    if part.text is None:
+        return f'<file name="{name}" type="{part.media_type}" size="{part.size}"/>'
+    cut = "\n[the rest of this file was left out]" if part.cut else ""
+    return f'<file name="{name}" type="{part.media_type}">\n{part.text}{cut}\n</file>'
+
+
+def _picture(part: FilePart) -> dict[str, Any]:
+    content = b64encode(part.image or b"").decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{content}"}}
+
+
+def _message(message: HistoryMessage) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    found: dict[str, Any] = {"role": message.role, "content": content_of(message.text, message.files)}
+    if message.calls:
+        # Some servers refuse an empty text, all of them take none beside calls.
+        found["content"] = message.text or None
+        found["tool_calls"] = [
+            {"id": call.id, "type": "function",
+             "function": {"name": call.name, "arguments": encode(call.arguments).decode()}}
+            for call in message.calls
+        ]  # fmt: skip
+    return found
 
 
 _HOSTS: Final = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -20,6 +20,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from . import AgentRequest, connect
 from .auth import token_source
+from .blocking import AgentResponse, Status
 from .errors import AgentError
 from .http import HttpSession, Vet
 from .stackspot import DEFAULT_BASE_URL
@@ -56,19 +57,27 @@ class _Timed(HttpSession):
         return response
 
 
+#: Told what came of the question: the response, and after how many ms its first text came.
+Told = Callable[[AgentResponse, int | None], None]
+
+
 async def probe(
-    config: AgentConfig, limits: Limits, question: str = QUESTION, vet: Vet | None = None
+    config: AgentConfig,
+    limits: Limits,
+    question: str = QUESTION,
+    vet: Vet | None = None,
+    told: Told | None = None,
 ) -> AsyncGenerator[Step, None]:
     """The steps, each as soon as it is known. Does not raise for anything the agent does.
 
-    `vet` is asked about every address, as in `HttpSession`.
+    `vet` is asked about every address, as in `HttpSession`; `told` once the question was asked.
     """
     if config.kind != "demo":
         async for step in _reach(config, limits, vet):
             yield step
             if step.ok is False:
                 return
-    async with aclosing(_ask(config, limits, question, vet)) as steps:
+    async with aclosing(_ask(config, limits, AgentRequest(question), vet, told)) as steps:
         async for step in steps:
             yield step
 
@@ -196,11 +205,15 @@ class _Heard:
 
 
 async def _ask(
-    config: AgentConfig, limits: Limits, question: str, vet: Vet | None
+    config: AgentConfig, limits: Limits, request: AgentRequest, vet: Vet | None, told: Told | None
 ) -> AsyncGenerator[Step, None]:
     http, started, heard = _Timed(vet), time.monotonic(), _Heard()
-    error = await _listen(config, http, limits, question, heard)
+    error = await _listen(config, http, limits, request, heard)
     ended = time.monotonic()
+    if told is not None:
+        told(
+            _response(request, heard, error), None if heard.first_at is None else _ms(started, heard.first_at)
+        )
     answered = http.answered_at or heard.first_at
     if answered is None:
         assert error is not None
@@ -220,11 +233,11 @@ async def _ask(
 
 
 async def _listen(
-    config: AgentConfig, http: HttpSession, limits: Limits, question: str, heard: _Heard
+    config: AgentConfig, http: HttpSession, limits: Limits, request: AgentRequest, heard: _Heard
 ) -> AgentError | None:
     try:
         client = connect(config, http, replace(limits, total=min(limits.total, 300.0)))
-        async with aclosing(client.stream(AgentRequest(question))) as stream:
+        async with aclosing(client.stream(request)) as stream:
             async for events in stream:
                 heard.first_at = heard.first_at or time.monotonic()
                 for event in events:
@@ -237,6 +250,14 @@ async def _listen(
     finally:
         await http.close()
     return None
+
+
+def _response(request: AgentRequest, heard: _Heard, error: AgentError | None) -> AgentResponse:
+    done = heard.done or Done()
+    return AgentResponse(
+        request, Status.ERROR if error else Status.SUCCESS, text=heard.text, error=error,
+        usage=error.usage if error else done.usage, message_id=done.message_id,
+    )  # fmt: skip
 
 
 def _failure(step: str, error: AgentError, since: float, ended: float) -> Step:

@@ -20,7 +20,7 @@ from .refusals import BODY_BYTES, refusal_of_response
 from .retry import RetryPolicy
 from .sessions import session
 from .streaming import END_GRACE, ERROR_BODY_SECONDS, Endpoint, check_form, encode
-from .values import AgentConfig, AgentEvent, AgentRequest, Done, Limits
+from .values import AgentConfig, AgentEvent, AgentRequest, Attempt, Done, Limits
 
 READ_BYTES: Final = 65_536
 _NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
@@ -54,7 +54,7 @@ def read_answer(call: BlockingCall, request: AgentRequest) -> Iterator[list[Agen
     """The events of one answer. Raises AgentError; just ends when it was stopped."""
     endpoint, payload, cumulative = _prepare(call, request)
     total_at = time.monotonic() + call.limits.total
-    response = _open(call, endpoint, encode(payload), total_at)
+    response = _open(call, endpoint, encode(payload), total_at, request.attempts)
     if response is None:
         return
     wake = _waker(response)
@@ -93,12 +93,15 @@ def _prepare(call: BlockingCall, request: AgentRequest) -> tuple[Endpoint, dict[
     raise AgentError("agent_misconfigured", detail=f"no agent of kind {config.kind!r}")
 
 
-def _open(call: BlockingCall, endpoint: Endpoint, body: bytes, total_at: float) -> requests.Response | None:
+def _open(
+    call: BlockingCall, endpoint: Endpoint, body: bytes, total_at: float, attempts: list[Attempt]
+) -> requests.Response | None:
     """A response with status 200; None when it was stopped."""
     refused = None
     attempt = 1
     while not call.stop.cancelled:
         headers = endpoint.headers_blocking(refused)
+        attempts.append(Attempt())
         response = _post(call, endpoint.url, body, headers, total_at)
         if response.status_code == 200:
             try:
@@ -110,10 +113,12 @@ def _open(call: BlockingCall, endpoint: Endpoint, body: bytes, total_at: float) 
         refusal = _refusal(response, endpoint.secrets)
         if refusal.code == "credentials" and refused is None and endpoint.renewable:
             refused = headers
+            attempts[-1].refused(refusal.code)
             continue
         wait = call.policy.delay(refusal, attempt)
         if wait is None or time.monotonic() + wait > total_at:
             raise refusal
+        attempts[-1].refused(refusal.code)
         attempt += 1
         call.stop.sleep(wait)
     return None

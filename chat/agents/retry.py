@@ -27,12 +27,15 @@ class RetryPolicy:
     longest_wait   seconds; an upstream that asks for more is not waited for
     harmless       doing it twice costs nothing (an upload), so that lost connections, 408, 500 and
                    a 429 without a Retry-After are tried again too
+    on_busy        told the seconds of every 429 that asks for a pause, whether it is asked again or
+                   not: others with the same credential would be refused as well. Must not block
     """
 
     max_retries: int = 2
     initial_delay: float = 0.5
     longest_wait: float = 20.0
     harmless: bool = False
+    on_busy: Callable[[float], None] | None = None
 
     def __post_init__(self) -> None:
         if self.max_retries < 0:
@@ -50,6 +53,8 @@ class RetryPolicy:
         A Retry-After is honoured to the second when it is above the backoff. Without one, 429 is
         not asked again: nobody knows when it would help.
         """
+        if self.on_busy is not None and error.code == "busy" and error.retry_after:
+            self.on_busy(error.retry_after)
         if attempt > self.max_retries or not self._may_help(error):
             return None
         backoff = self.initial_delay * 2 ** (attempt - 1)

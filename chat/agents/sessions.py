@@ -12,6 +12,7 @@ import threading
 from typing import Any, Final
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -41,6 +42,25 @@ def new_session(vet: Vet | None = None) -> requests.Session:
         made.mount("http://", _VettingAdapter(vet))
         made.mount("https://", _VettingAdapter(vet))
     return made
+
+
+def read_body(response: requests.Response, most: int) -> bytes:
+    """At most `most` bytes of a streamed response's body, never unpacked.
+
+    Raises requests.ReadTimeout, and requests.ConnectionError for a body that was cut off.
+    """
+    try:
+        body: bytes = response.raw.read(most, decode_content=False)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    left = response.raw.length_remaining
+    if left and len(body) < most:
+        raise requests.ConnectionError(
+            urllib3.exceptions.ProtocolError(f"{left} bytes of the body are missing")
+        )
+    return body
 
 
 class _VettingAdapter(HTTPAdapter):

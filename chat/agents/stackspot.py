@@ -6,7 +6,7 @@ Always streamed, even for one whole answer: the gateway cuts a blocking request 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,11 +15,10 @@ from ulid import ULID
 from . import options
 from .auth import TokenSource, token_source
 from .errors import AgentError
-from .http import HttpSession, Vet
-from .retry import RetryPolicy
-from .streaming import Call, OpenResponses, stream_answer
+from .http import Vet
+from .streaming import Call, StreamingClient
 from .transcript import transcript
-from .values import AgentConfig, AgentEvent, AgentRequest, Limits
+from .values import AgentConfig, AgentRequest
 
 DEFAULT_BASE_URL: Final = "https://genai-inference-app.stackspot.com"
 DEFAULT_TOKEN_URL: Final = "https://idm.stackspot.com/{realm}/oidc/oauth/token"  # noqa: S105
@@ -38,51 +37,23 @@ _OPTIONAL: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "knowledge_source_ids": options.list_of_words,
     "knowledge_sources": options.list_of_words,
 }
-OPTIONS: Final = frozenset({*_BOOLEANS, *_OPTIONAL, "cumulative"})
+OPTIONS: Final = frozenset({*_BOOLEANS, *_OPTIONAL, "cumulative", "files"})
 _AGENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-class StackSpotClient:
-    """Streams answers of one StackSpot agent. Safe for any number of streams at once."""
+class StackSpotClient(StreamingClient):
+    """Streams answers of one StackSpot agent."""
 
-    def __init__(
-        self, config: AgentConfig, http: HttpSession, limits: Limits, policy: RetryPolicy | None = None
-    ) -> None:
-        self._config = config
-        self._http = http
-        self._limits = limits
-        self._policy = policy or RetryPolicy()
-        self._responses = OpenResponses()
-
-    async def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
-        """The events of one answer, those of each network read in one list.
-
-        Ends after one `Done`; raises AgentError. `Done.conversation_id` is the id to send with the
-        next question of the branch.
-        """
+    def _call(self, request: AgentRequest) -> Call:
         endpoint = StackSpotEndpoint(self._config, self._http.vet)
         payload = payload_of(self._config, request)
         chosen = {**self._config.options, **request.options}
-        call = Call(
-            self._http,
-            self._config,
-            self._limits,
-            endpoint,
-            payload,
+        return Call(
+            self._http, self._config, self._limits, endpoint, payload,
             conversation_id=payload.get("conversation_id"),
             cumulative=options.boolean("cumulative", chosen.get("cumulative", False)),
-            policy=self._policy,
-        )
-        answer = stream_answer(call, self._responses)
-        try:
-            async for events in answer:
-                yield events
-        finally:
-            await answer.aclose()
-
-    async def aclose(self) -> None:
-        """Closes the upstream connection of every stream at once."""
-        self._responses.close_all()
+            policy=self._policy, attempts=request.attempts,
+        )  # fmt: skip
 
 
 class StackSpotEndpoint:

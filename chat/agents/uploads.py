@@ -10,14 +10,17 @@ import json
 import mimetypes
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, BinaryIO, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.fields import RequestField
+from urllib3.filepost import choose_boundary
 
 from . import options
 from .auth import token_source
@@ -26,12 +29,13 @@ from .http import Vet
 from .reading import request_error
 from .refusals import BODY_BYTES, refusal_of_response
 from .retry import RetryPolicy
-from .sessions import session
+from .sessions import read_body, session
 from .values import AgentConfig
 
 DEFAULT_BASE_URL: Final = "https://data-integration-api.stackspot.com"
 UPLOAD_POLICY: Final = RetryPolicy(max_retries=3, harmless=True)
 _Result = TypeVar("_Result")
+_PIECE: Final = 64 * 1024
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -131,15 +135,15 @@ class UploadClient:
         Each step is repeated by itself; a form that the storage no longer accepts is asked for
         again, once.
         """
-        content = self._content(upload)
+        _opened(upload).close()  # before anything is asked for
         form = self._again(lambda: self._ask_form(upload))
         try:
-            self._again(lambda: self._store(form, upload, content))
+            self._again(lambda: self._store(form, upload))
         except AgentError as error:
             if error.code != "forbidden":
                 raise
             form = self._again(lambda: self._ask_form(upload))
-            self._again(lambda: self._store(form, upload, content))
+            self._again(lambda: self._store(form, upload))
         return form.upload_id
 
     def upload_many(self, uploads: Sequence[Upload], *, workers: int = 8) -> list[UploadResult]:
@@ -154,15 +158,6 @@ class UploadClient:
             return UploadResult(upload, self.upload(upload))
         except AgentError as error:
             return UploadResult(upload, error=error)
-
-    @staticmethod
-    def _content(upload: Upload) -> bytes:
-        if isinstance(upload.content, bytes):
-            return upload.content
-        try:
-            return upload.content.read_bytes()
-        except OSError as error:
-            raise AgentError("rejected", detail=f"the file cannot be read: {upload.name}") from error
 
     def _again(self, step: Callable[[], _Result]) -> _Result:
         attempt = 1
@@ -195,28 +190,33 @@ class UploadClient:
             answer = self._post(url, self._form_timeout, token, json=asked)
         if answer.status not in (200, 201):
             secrets = (token, self._config.client_secret)
-            raise refusal_of_response(answer.status, answer.headers, answer.body, secrets=secrets)
+            refusal = refusal_of_response(answer.status, answer.headers, answer.body, secrets=secrets)
+            if refusal.code == "forbidden":
+                # Uploads are for Enterprise accounts, and for credentials that may.
+                raise AgentError("upload_forbidden", detail=refusal.detail, status=refusal.status)
+            raise refusal
         return _read_form(answer)
 
-    def _store(self, form: _Form, upload: Upload, content: bytes) -> None:
-        # The file comes last: the storage ignores every field behind it.
-        answer = self._post(
-            form.url,
-            self._transfer_timeout,
-            data=list(form.fields.items()),
-            files={"file": (upload.name, content, upload.media_type)},
-        )
+    def _store(self, form: _Form, upload: Upload) -> None:
+        with _opened(upload) as content:
+            body = _Multipart(form.fields, upload, content)
+            answer = self._post(form.url, self._transfer_timeout, type_=body.type, data=body)
         if not 200 <= answer.status < 300:
             raise refusal_of_response(
                 answer.status, answer.headers, answer.body, secrets=tuple(form.fields.values())
             )
 
-    def _post(self, url: str, timeout: tuple[float, float], token: str = "", **given: Any) -> _Answer:
+    def _post(
+        self, url: str, timeout: tuple[float, float], token: str = "", type_: str = "", **given: Any
+    ) -> _Answer:
         config = self._config
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if type_:
+            headers["Content-Type"] = type_
         try:
             with session(self._vet).post(
                 url,
-                headers={"Authorization": f"Bearer {token}"} if token else {},
+                headers=headers,
                 timeout=timeout,
                 proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,
                 verify=config.ca_bundle or True,
@@ -224,13 +224,57 @@ class UploadClient:
                 stream=True,
                 **given,
             ) as response:
-                # Only so much of it, and never unpacked.
-                body = response.raw.read(8 * BODY_BYTES, decode_content=False)
+                body = read_body(response, 8 * BODY_BYTES)
                 return _Answer(response.status_code, response.headers, body)
         except requests.ReadTimeout as error:
             raise AgentError("no_answer") from error
         except (requests.RequestException, OSError) as error:
             raise request_error(error) from error
+
+
+def _opened(upload: Upload) -> BinaryIO:
+    if isinstance(upload.content, bytes):
+        return BytesIO(upload.content)
+    try:
+        return upload.content.open("rb")
+    except OSError as error:
+        raise AgentError("rejected", detail=f"the file cannot be read: {upload.name}") from error
+
+
+class _Multipart:
+    """A form whose file is read in pieces while it is sent: the file is never in memory whole.
+
+    It has a length, for storages take no chunks; the file comes last, for they ignore what is behind it.
+    """
+
+    def __init__(self, fields: Mapping[str, str], upload: Upload, content: BinaryIO) -> None:
+        boundary = choose_boundary()
+        self.type = f"multipart/form-data; boundary={boundary}"
+        parts = [RequestField(name, value) for name, value in fields.items()]
+        file = RequestField("file", b"", filename=upload.name)
+        for part in (*parts, file):
+            part.make_multipart(content_type=upload.media_type if part is file else None)
+        head = "".join(f"--{boundary}\r\n{part.render_headers()}{part.data!s}\r\n" for part in parts)
+        head += f"--{boundary}\r\n{file.render_headers()}"
+        tail = f"\r\n--{boundary}--\r\n"
+        self._streams = [BytesIO(head.encode()), content, BytesIO(tail.encode())]
+        self._length = sum(stream.seek(0, SEEK_END) for stream in self._streams)
+        for stream in self._streams:
+            stream.seek(0)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read(_PIECE):
+            yield piece
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes more; nothing at the end."""
+        for stream in self._streams:
+            if piece := stream.read(size):
+                return piece
+        return b""
 
 
 def _read_form(answer: _Answer) -> _Form:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 # No model has a context of a billion tokens; a count above this is a broken counter.
@@ -76,11 +77,56 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryMessage:
-    """One earlier message of the branch."""
+class ToolCall:
+    """A call of a function tool, whole. `id` is the upstream's, unique in its answer."""
 
-    role: Literal["user", "assistant"]
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file that came with a message. `ref` is what the caller knows it by; `size` is in bytes.
+
+    `text` is what is known of its content, `cut` whether that is not all of it; `image` a picture of
+    the type `media_type`. A part with neither is only named.
+    """
+
+    name: str
+    media_type: str
+    size: int
+    ref: str = ""
+    text: str | None = field(default=None, repr=False)
+    cut: bool = False
+    image: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMessage:
+    """One earlier message of the branch, with the files that came with it. An answer may have made
+    `calls`; a `tool` message is the output of the one with the id `call_id`, and each of them has
+    exactly one."""
+
+    role: Literal["user", "assistant", "tool"]
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    files: tuple[FilePart, ...] = ()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request that was made of an agent's server. `code` says why it was refused, where another one
+    followed it; `ended_at` is None for the one that was answered, or was the last."""
+
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    code: str = ""
+
+    def refused(self, code: str) -> None:
+        """It was refused, and is made again."""
+        self.ended_at, self.code = datetime.now(UTC), code
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +135,19 @@ class AgentRequest:
 
     `history` is the branch so far without the prompt; leave it empty when `conversation_id` names
     an upstream conversation that already knows the branch. `options` override, for this message
-    alone, those of `AgentConfig.options`.
+    alone, those of `AgentConfig.options`. The prompt is blank only where the history ends with the
+    outputs of tools, for the answer to go on from there. `files` came with the prompt, or with the
+    branch where the upstream knows its texts already. Whoever makes requests of the agent for it adds
+    them to `attempts`, each before it is made.
     """
 
     prompt: str
     history: tuple[HistoryMessage, ...] = ()
     conversation_id: str | None = None
     upload_ids: tuple[str, ...] = ()
+    files: tuple[FilePart, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +172,29 @@ class SourcesFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsCalled:
+    """All calls of function tools that the answer makes, at its end."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The proper end of an answer; nothing follows it.
 
     `conversation_id` is the upstream's when it named one, else the one that was sent.
-    `usage` is None when nothing was reported.
+    `usage` is None when nothing was reported. `continued` is how often the length had cut the answer
+    off and it was asked to go on; then `usage` is that of all its calls.
     """
 
     stop_reason: str | None = None
     usage: Usage | None = None
     conversation_id: str | None = None
     message_id: str | None = None
+    continued: int = 0
 
 
-AgentEvent = TextDelta | ReasoningDelta | SourcesFound | Done
+AgentEvent = TextDelta | ReasoningDelta | SourcesFound | ToolsCalled | Done
 
 
 @dataclass(frozen=True, slots=True)

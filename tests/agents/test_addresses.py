@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,33 @@ async def test_nothing_reaches_a_listener_that_is_not_allowed(agent_server: Agen
     finally:
         await session.close()
     assert agent_server.connections == []
+
+
+async def test_a_name_that_was_rebound_to_a_private_address_leads_nowhere(
+    agent_server: AgentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S20: what a name meant when it was saved says nothing about the moment of connecting."""
+    url = f"https://rebound.example:{agent_server.port}"
+    assert check_agent_url(url, "base URL", []) == url
+    looked_up: list[str] = []
+    known = socket.getaddrinfo
+
+    def rebound(host: Any, *values: Any, **named: Any) -> Any:
+        if host in ("rebound.example", b"rebound.example"):
+            looked_up.append(str(host))
+            host = "127.0.0.1"
+        return known(host, *values, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    config = agent_server.config("openai", base_url=url)
+    session = HttpSession(vetting([]))
+    try:
+        assert (await ask(session, config)).code == "unreachable"
+    finally:
+        await session.close()
+    error = BlockingClient(config, vet=vetting([])).chat(AgentRequest("Hi")).error
+    assert isinstance(error, AgentError) and error.code == "unreachable"
+    assert len(looked_up) >= 2 and agent_server.connections == []
 
 
 async def test_a_listed_host_is_reached(agent_server: AgentServer) -> None:

@@ -11,7 +11,20 @@ import pytest
 from chat.agents import AgentError
 from chat.agents import auth as auth_module
 from chat.agents.auth import TokenSource, token_source
-from tests.agent_server import CLIENT_SECRET, AgentServer, before_headers, page, redirect, refuse, whole
+from tests.agent_server import (
+    CLIENT_SECRET,
+    AgentServer,
+    Step,
+    before_headers,
+    cut,
+    drop,
+    page,
+    part,
+    pause,
+    redirect,
+    refuse,
+    whole,
+)
 
 
 @pytest.fixture
@@ -88,6 +101,17 @@ def test_a_refused_renewal_has_a_code_and_no_secret(
         source.get_blocking()
     assert caught.value.code == code
     assert CLIENT_SECRET not in f"{caught.value!s} {caught.value.detail} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("end", [cut(), drop(), pause(1.0)])
+def test_half_a_token_response_is_no_token_and_has_a_code(
+    agent_server: AgentServer, source: TokenSource, end: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth_module, "READ_TIMEOUT", 0.3)
+    agent_server.answer_token(part(b'{"access_', of=100), end)
+    with pytest.raises(AgentError) as caught:
+        source.get_blocking()
+    assert caught.value.code == "unreachable"
 
 
 def test_an_identity_server_that_echoes_the_secret_does_not_leak_it(

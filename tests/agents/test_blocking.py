@@ -222,6 +222,12 @@ def test_chat_many_empty_list(agent_server: AgentServer) -> None:
     assert agent_server.requests == []
 
 
+def test_chat_many_passes_result_handler_to_each_request(agent_server: AgentServer) -> None:
+    agent_server.always(say('{"a": 1}'), usage())
+    responses = BlockingClient(agent_server.config()).chat_many(prompts("1", "2"), as_json)
+    assert [response.result for response in responses] == [{"a": 1}, {"a": 1}]
+
+
 def test_chat_many_keeps_the_order_and_isolates_failures(agent_server: AgentServer) -> None:
     def choose(request: object) -> tuple[Step, ...]:
         prompt = request.json["user_prompt"]  # type: ignore[attr-defined]

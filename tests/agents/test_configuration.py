@@ -59,6 +59,9 @@ def test_an_unknown_setting_is_refused() -> None:
         ("STKAI_AGENT_RETRY_INITIAL_DELAY", "nan", "expected float"),
         ("STKAI_AGENT_RETRY_INITIAL_DELAY", "0", "above 0"),
         ("STKAI_AGENT_BASE_URL", "ftp://x", "URL"),
+        ("STKAI_RATE_LIMIT_MAX_REQUESTS", "0", "expected above 0"),
+        ("STKAI_RATE_LIMIT_TIME_WINDOW", "soon", "expected float"),
+        ("STKAI_RATE_LIMIT_MAX_WAIT_TIME", "soon", "expected float"),
         ("STKAI_AUTH_TOKEN_URL", "id.example", "URL"),
     ],
 )
@@ -69,6 +72,23 @@ def test_a_value_that_cannot_be_used_is_told_by_the_name_of_its_variable(
         Configuration(environment={variable: value})
     assert (
         variable in str(caught.value) and expected in str(caught.value) and repr(value) in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("true", True), ("1", True), ("YES", True), ("on", False), ("0", False)]
+)
+def test_a_boolean_is_read_as_the_sdk_reads_it(text: str, meant: bool) -> None:
+    found = Configuration(environment={"STKAI_RATE_LIMIT_ENABLED": text})
+    assert found["rate_limit.enabled"] is meant
+    assert found.requests_per_minute == (100 if meant else None)
+
+
+@pytest.mark.parametrize("text", ["none", "NULL", "unlimited"])
+def test_a_wait_may_be_without_an_end(text: str) -> None:
+    assert (
+        Configuration(environment={"STKAI_RATE_LIMIT_MAX_WAIT_TIME": text})["rate_limit.max_wait_time"]
+        is None
     )
 
 

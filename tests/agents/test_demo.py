@@ -108,7 +108,7 @@ async def test_a_blank_prompt_is_refused() -> None:
 async def test_fail_with_a_code_fails_with_it(code: str) -> None:
     answer = await answer_to(f"/fail {code}", limits=SHORT)
     assert answer.code == code
-    early = answer.error.family in ("refused", "setup") or code in (
+    early = answer.error.family in ("refused", "files", "setup") or code in (
         "unreachable", "agent_unavailable", "filtered", "empty_answer",
     )  # fmt: skip
     assert (answer.text == "") is early

@@ -177,6 +177,21 @@ def test_tokens_with_all_null_values(tokens: object) -> None:
     assert done is not None and done.usage is None
 
 
+def test_tokens_with_some_null_values() -> None:
+    answer = read(native("a"), native_end(tokens={"user": 100, "enrichment": None, "output": 50}))
+    assert answer.usage == (100, None, 50)
+
+
+def test_tokens_with_missing_keys() -> None:
+    assert read(native("a"), native_end(tokens={"user": 100})).usage == (100, None, None)
+
+
+def test_tokens_with_empty_object() -> None:
+    """The SDK counts 0; we do not know."""
+    done = read(native("a"), native_end(tokens={})).done
+    assert done is not None and done.usage is None
+
+
 def test_tokens_keep_the_object_as_it_came() -> None:
     usage = read(native("a"), native_end()).reader.usage
     assert usage is not None

@@ -28,6 +28,7 @@ from .calls import ask
 KEY = "sk-test-1234"
 TEXT = "Olá: a mock answer with \u2028, שלום and 👩‍👧."
 VERSION = "1.106.2"
+PACKAGE = f"litellm[proxy]=={VERSION}"
 
 pytestmark = pytest.mark.litellm
 
@@ -40,27 +41,34 @@ def program() -> str:
     cache = Path(os.environ.get("STKWEB_TEST_CACHE") or Path.home() / ".cache" / "stkweb")
     folder = cache / f"litellm-{VERSION}-py{sys.version_info.major}{sys.version_info.minor}"
     if not (folder / "ready").exists():
-        pip = [
-            str(folder / "bin" / "python"),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-        ]
-        for step in (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [*pip, f"litellm[proxy]=={VERSION}"],
-        ):
-            try:
-                done = subprocess.run(step, capture_output=True, text=True, timeout=900)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                pytest.skip(f"LiteLLM cannot be installed: {error}")
-            if done.returncode:
-                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-                pytest.skip(f"LiteLLM cannot be installed: {lines[0] if lines else 'pip failed'}")
+        # uv takes seconds and pip minutes; pip knows how to reach a package index where uv does not.
+        if problem := _installed_with_uv(folder) and _installed_with_pip(folder):
+            pytest.skip(f"LiteLLM cannot be installed: {problem}")
         (folder / "ready").touch()
     return str(folder / "bin" / "litellm")
+
+
+def _installed_with_uv(folder: Path) -> str:
+    uv, python = [sys.executable, "-m", "uv"], str(folder / "bin" / "python")
+    return _run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]) or _run(
+        [*uv, "pip", "install", "--quiet", "--python", python, PACKAGE]
+    )
+
+
+def _installed_with_pip(folder: Path) -> str:
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    return _run([sys.executable, "-m", "venv", "--clear", str(folder)]) or _run(
+        [*pip, "install", "--quiet", PACKAGE]
+    )
+
+
+def _run(step: list[str]) -> str:
+    """What went wrong; the empty string when nothing did."""
+    try:
+        done = subprocess.run(step, capture_output=True, text=True, timeout=900)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (done.stderr.strip().splitlines() or ["no reason was given"])[-1] if done.returncode else ""
 
 
 @pytest.fixture(scope="module")

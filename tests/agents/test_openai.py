@@ -130,8 +130,8 @@ async def test_extra_and_aliases_come_last(agent_server: AgentServer, http: Http
         ("logit_bias", {"1": 101}, "from -100 to 100"),
         ("logit_bias", [1], "an object"),
         ("user", " ", "not blank"),
-        ("tools", [], "a list of tools"),
-        ("tools", [{"type": "function"}], "with a name"),
+        ("tools", [], "a list of 1 to 128 tools"),
+        ("tools", [{"type": "function"}], "function"),
         ("tool_choice", 1, "an object"),
         ("reasoning", "much", "true or false"),
         ("reasoning", {"effort": "huge"}, "one of"),
@@ -188,6 +188,12 @@ async def test_the_key_may_go_in_another_header_or_nowhere(
 async def test_stream_finish_reason(agent_server: AgentServer, http: HttpSession, finish: str) -> None:
     agent_server.answer(say("a"), end(finish), done())
     assert (await ask(http, agent_server.config("openai"))).done.stop_reason == finish
+
+
+@pytest.mark.parametrize("body", [{"choices": []}, {"id": "x"}, {"choices": None}])
+async def test_call_no_choices(agent_server: AgentServer, http: HttpSession, body: object) -> None:
+    agent_server.answer(whole(body))
+    assert (await ask(http, agent_server.config("openai"))).code in ("protocol", "empty_answer")
 
 
 async def test_reasoning_comes_apart_and_is_not_sent_back(

@@ -71,6 +71,21 @@ async def test_to_api_payload_with_defaults(agent_server: AgentServer, http: Htt
     assert ULID.from_str(request.json["conversation_id"])
 
 
+async def test_an_agent_that_is_to_remember_nothing_does_not_seem_to(
+    agent_server: AgentServer, http: HttpSession
+) -> None:
+    """Or the next question would go without the history."""
+    agent_server.answer(say("a", conversation_id="01K6101856EC0MKJ8KN4S2B9CM"), usage())
+    answer = await ask(http, agent_server.config(), options={"use_conversation": False})
+    assert answer.done.conversation_id is None
+
+
+async def test_successive_calls_produce_different_ids(agent_server: AgentServer, http: HttpSession) -> None:
+    for _ in range(3):
+        await ask(http, agent_server.config())
+    assert len({request.json["conversation_id"] for request in agent_server.chats}) == 3
+
+
 async def test_the_headers_ask_for_a_plain_stream(agent_server: AgentServer, http: HttpSession) -> None:
     await ask(http, agent_server.config())
     sent = agent_server.chats[0].headers
@@ -301,7 +316,7 @@ async def test_it_keeps_the_partial_answer_however_it_ends(
     agent_server: AgentServer, http: HttpSession, steps: tuple[Step, ...], code: str | None
 ) -> None:
     agent_server.answer(say("Hel", "lo"), *steps)
-    answer = await ask(http, agent_server.config(), limits=QUICK)
+    answer = await ask(http, agent_server.config(), limits=Limits(idle=0.3) if code == "stalled" else None)
     assert (answer.text, answer.code) == ("Hello", code)
 
 
@@ -316,7 +331,7 @@ async def test_what_arrived_before_a_cut_is_given_even_when_nobody_was_reading(
     client = connect(agent_server.config(), http)
     stream = client.stream(AgentRequest("Hi"))
     first = await anext(stream)
-    (response,) = client._responses._open  # type: ignore[attr-defined]
+    (response,) = client._open  # type: ignore[attr-defined]
     agent_server.open("go")
     await until(lambda: response.content.exception() or not response.content._protocol.connected)
     answer = await collect(stream)

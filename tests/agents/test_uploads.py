@@ -10,7 +10,20 @@ import pytest
 from chat.agents import AgentConfig, AgentError
 from chat.agents.retry import RetryPolicy
 from chat.agents.uploads import Upload, UploadClient
-from tests.agent_server import AgentServer, Recorded, before_headers, drop, multipart, page, refuse, whole
+from tests.agent_server import (
+    AgentServer,
+    Recorded,
+    Step,
+    before_headers,
+    cut,
+    drop,
+    multipart,
+    page,
+    part,
+    pause,
+    refuse,
+    whole,
+)
 
 FORM_SECRETS = ("cG9saWN5LXNlY3JldA==", "51gn47ur3")
 
@@ -126,7 +139,7 @@ def test_upload_file_deleted_between_creation_and_upload(
     ("status", "code", "number"),
     [
         (400, "rejected", 1),
-        (403, "forbidden", 1),
+        (403, "upload_forbidden", 1),
         (404, "agent_not_found", 1),
         (429, "busy", 4),
         (500, "agent_unavailable", 4),
@@ -233,4 +246,19 @@ def test_upload_many_keeps_the_order_and_isolates_failures(
     stored = [agent_server.uploads[r.upload_id]["file"] if r.upload_id else None for r in results]
     assert stored == [b"1", None, b"3", b"4"]
     assert results[1].error is not None and results[1].error.code == "rejected"
+
+
+@pytest.mark.parametrize("end", [cut(), drop(), pause(1.0)])
+def test_half_a_form_is_asked_for_again(agent_server: AgentServer, client: UploadClient, end: Step) -> None:
+    agent_server.answer_form(part(b'{"id', of=100), end)
+    assert client.upload(Upload("a.txt", b"x")) in agent_server.uploads
+    for _ in range(4):
+        agent_server.answer_form(part(b'{"id', of=100), end)
+    with pytest.raises(AgentError) as caught:
+        client.upload(Upload("a.txt", b"x"))
+    assert caught.value.code in ("connection_lost", "no_answer")
+
+
+def test_upload_many_empty_list(agent_server: AgentServer, client: UploadClient) -> None:
     assert client.upload_many([]) == []
+    assert agent_server.requests == []
