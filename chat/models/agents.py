@@ -8,8 +8,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from chat.models.ids import NamedQuerySet, new_id
+from chat.models.ids import NamedQuerySet, may_be_id, new_id
 from chat.models.secrets import SecretUnreadable, seal, unseal
+from chat.models.statements import find
 
 __all__ = ["Agent", "AgentQuerySet", "SecretUnreadable"]
 
@@ -22,6 +23,12 @@ class AgentQuerySet(NamedQuerySet["Agent"]):
     def visible_to(self, user: Any) -> AgentQuerySet:
         """Agents this person may choose: every enabled one."""
         return self.usable() if user.is_authenticated and user.is_active else self.none()
+
+    def one_visible_to(self, user: Any, *, pk: int = 0, public_id: str = "") -> Agent | None:
+        """That of `visible_to` with this key or id, by a statement that is built once: every send asks."""
+        if not (user.is_authenticated and user.is_active) or (public_id and not may_be_id(public_id)):
+            return None
+        return find(Agent, {"public_id": public_id} if public_id else {"id": pk}, also="enabled")
 
 
 class Agent(models.Model):
@@ -38,6 +45,12 @@ class Agent(models.Model):
         OFF = "off", _("it stays as it is")
         ASK = "ask", _("the person may have it continued")
         AUTO = "auto", _("it is continued by itself")
+
+    class OnStop(models.TextChoices):
+        """What happens to the call when a person stops an answer."""
+
+        CUT = "cut", _("the call is closed at once and its tokens are estimated")
+        DRAIN = "drain", _("the call is read to its end, unseen, for the exact tokens")
 
     public_id = models.CharField(max_length=26, unique=True, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=80, unique=True)
@@ -56,6 +69,7 @@ class Agent(models.Model):
     continue_times = models.PositiveSmallIntegerField(
         _("continued at most"), default=3, validators=[MinValueValidator(1), MaxValueValidator(20)]
     )
+    on_stop = models.CharField(_("stopped answers"), max_length=5, choices=OnStop.choices, default=OnStop.CUT)
     history_bytes = models.PositiveIntegerField(
         _("bytes of earlier messages"), null=True, blank=True, validators=[MinValueValidator(1024)]
     )

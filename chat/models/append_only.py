@@ -6,6 +6,9 @@ chain of digests shows what was done then.
 
 from __future__ import annotations
 
+#: Every table that is so protected.
+TABLES = ("chat_auditevent", "chat_ledgerentry", "chat_price")
+
 REFUSAL = "rows of this table are never changed"
 
 

@@ -16,6 +16,7 @@ from django.db import connection, models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat import trail
 from chat.models.ids import new_id
 
 #: PostgreSQL's name for the lock that puts writers of the chain in a row; any constant does.
@@ -33,13 +34,12 @@ def checksum(text: str) -> str:
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
-    def append(
-        self, actor: Any, action: str, target: str, data: dict[str, Any] | None = None, address: str = ""
-    ) -> AuditEvent:
+    def append(self, actor: Any, action: str, target: str, data: dict[str, Any] | None = None) -> AuditEvent:
         """Add an event to the end of the chain; call it inside the transaction of what it tells of.
 
-        actor: a user, or None for the product itself. target: what it happened to, as "kind:id".
-        address: a coarse network, never a full address.
+        actor: a user, or None for the product itself and its commands. target: what it happened to, as
+        "kind:id". data: details, with "before" and "after" where something was changed. The coarse network
+        and the id are those of the request that is being served.
         """
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
@@ -48,7 +48,7 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         event = AuditEvent(
             public_id=new_id(), created_at=timezone.now(), actor_id=actor.pk if actor else None,
             actor=actor.get_username() if actor else "", action=action, target=target,
-            data=data or {}, address=address, previous=last or "",
+            data=data or {}, address=trail.network(), request_id=trail.request_id(), previous=last or "",
         )  # fmt: skip
         event.digest = event.computed()
         event.save(force_insert=True)
@@ -75,6 +75,7 @@ class AuditEvent(models.Model):
     target = models.CharField(_("what"), max_length=80, db_index=True)
     data = models.JSONField(_("details"), default=dict)
     address = models.CharField(_("network"), max_length=64, blank=True)
+    request_id = models.CharField(_("request"), max_length=64, blank=True, default="")
     previous = models.CharField(max_length=64, blank=True)
     digest = models.CharField(_("digest"), max_length=64, unique=True)
 
@@ -82,6 +83,11 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ("-pk",)
+        indexes = (
+            models.Index(fields=("created_at",), name="audit_when"),
+            models.Index(fields=("actor", "-id"), name="audit_who"),
+            models.Index(fields=("action", "-id"), name="audit_what"),
+        )
         verbose_name = _("audit event")
         verbose_name_plural = _("audit log")
 
@@ -93,6 +99,6 @@ class AuditEvent(models.Model):
         when: datetime = self.created_at
         fields = [
             self.previous, self.public_id, when.astimezone(UTC).isoformat(), self.actor_id, self.actor,
-            self.action, self.target, self.data, self.address,
+            self.action, self.target, self.data, self.address, self.request_id,
         ]  # fmt: skip
         return checksum(canonical(fields))

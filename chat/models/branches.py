@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db.models import Q
 
 from chat.models.conversations import Conversation
+from chat.models.files import Attachment, ContextFile
 from chat.models.ledger import LedgerEntry
 from chat.models.messages import Message
 
@@ -21,7 +22,8 @@ class Branch:
 
     `siblings` maps a message's key to the public ids of the answers (or questions) that share its
     parent, oldest first; `parents` to its parent's public id; `usage` an answer's public id to the
-    ledger's sums as (user, enrichment, output), None where nothing was reported.
+    ledger's sums as (user, enrichment, output), None where nothing was reported; `files` a message's key
+    to the files it carries.
     """
 
     messages: list[Message]
@@ -29,6 +31,7 @@ class Branch:
     parents: Mapping[int, str | None] = field(default_factory=dict)
     usage: Mapping[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
     earlier: bool = False
+    files: Mapping[int, list[ContextFile]] = field(default_factory=dict)
 
 
 def path_to(
@@ -62,7 +65,16 @@ def read_branch(
     siblings = _siblings(messages, tree)
     parents = {m.pk: tree[m.parent_id][1] if m.parent_id else None for m in messages}
     ended = [m.public_id for m in messages if m.role == Message.Role.ASSISTANT and not m.is_running]
-    return Branch(messages, siblings, parents, usage_of(ended) if ended else {}, earlier)
+    files = files_of(messages) if conversation.has_files else {}
+    return Branch(messages, siblings, parents, usage_of(ended) if ended else {}, earlier, files)
+
+
+def files_of(messages: Iterable[Message]) -> dict[int, list[ContextFile]]:
+    """The files that these messages carry, in their order, by the message's key."""
+    found: dict[int, list[ContextFile]] = {}
+    for carried in Attachment.objects.filter(message__in=messages).select_related("file__stored"):
+        found.setdefault(carried.message_id, []).append(carried.file)
+    return found
 
 
 def _siblings(messages: list[Message], tree: dict[int, tuple[int | None, str]]) -> dict[int, list[str]]:
@@ -75,10 +87,13 @@ def _siblings(messages: list[Message], tree: dict[int, tuple[int | None, str]]) 
 
 
 def usage_of(message_ids: Iterable[str]) -> dict[str, tuple[int | None, int | None, int | None]]:
-    """What the ledger holds for these answers. Several calls of one answer are added up; a kind that
-    none of them reported stays None."""
+    """What was reported for these answers, by the ledger. Several calls of one answer are added up; a
+    kind that none of them reported stays None."""
     found: dict[str, tuple[int | None, int | None, int | None]] = {}
-    rows = LedgerEntry.objects.filter(message_id__in=list(message_ids)).filter(
+    reported = LedgerEntry.objects.filter(
+        message_id__in=list(message_ids), certainty=LedgerEntry.Certainty.REPORTED
+    )
+    rows = reported.filter(
         Q(user_tokens__isnull=False) | Q(enrichment_tokens__isnull=False) | Q(output_tokens__isnull=False)
     )
     for message_id, *counts in rows.values_list(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,15 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
 from chat.models.ids import NamedQuerySet, new_id
+
+
+class Position(NamedTuple):
+    """What a socket has to know of a conversation it watches: the owner's key, the number of the last
+    thread event, and whether the list shows it as unread."""
+
+    owner: int
+    seq: int
+    unread: bool
 
 
 class ConversationQuerySet(NamedQuerySet["Conversation"]):
@@ -26,10 +35,13 @@ class ConversationQuerySet(NamedQuerySet["Conversation"]):
             return self.none()
         return self.filter(owner_id=user.pk, deleted_at__isnull=False)
 
-    def positions(self, keys: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """For those of `keys` that are not deleted: (owner's key, number of the last thread event)."""
-        rows = self.filter(pk__in=keys, deleted_at=None).values_list("pk", "owner_id", "seq", "leaf__seq")
-        return {pk: (owner, max(seq, leaf_seq or 0)) for pk, owner, seq, leaf_seq in rows}
+    def positions(self, keys: Iterable[int]) -> dict[int, Position]:
+        """Where those of `keys` are that are not deleted."""
+        names = ("pk", "owner_id", "seq", "leaf__seq", "unread")
+        rows = self.filter(pk__in=keys, deleted_at=None).values_list(*names)
+        return {
+            pk: Position(owner, max(seq, leaf_seq or 0), unread) for pk, owner, seq, leaf_seq, unread in rows
+        }
 
 
 class Conversation(models.Model):
@@ -44,6 +56,7 @@ class Conversation(models.Model):
     branch_seq = models.PositiveBigIntegerField(default=0)
     leaf = models.ForeignKey("chat.Message", models.SET_NULL, null=True, related_name="+")
     unread = models.BooleanField(default=False)
+    has_files = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, default=None)

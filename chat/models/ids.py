@@ -17,10 +17,15 @@ def new_id() -> str:
     return str(ULID())
 
 
+def may_be_id(public_id: str) -> bool:
+    """Whether `public_id` has the form of one. What has not never reaches the database, which may not even
+    be able to take it (PostgreSQL refuses NUL)."""
+    return _ID.fullmatch(public_id) is not None
+
+
 class NamedQuerySet(models.QuerySet[M]):
     """Rows that the outside names by their public id."""
 
     def named(self, public_id: str) -> Self:
-        """The row with this id, or nothing. What cannot be an id never reaches the database, which
-        may not even be able to take it (PostgreSQL refuses NUL)."""
-        return self.filter(public_id=public_id) if _ID.fullmatch(public_id) else self.none()
+        """The row with this id, or nothing."""
+        return self.filter(public_id=public_id) if may_be_id(public_id) else self.none()

@@ -9,10 +9,8 @@ sibling, continuing makes a child.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from django.conf import settings
-from django.db import connection, models
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
@@ -32,6 +30,8 @@ class State(models.TextChoices):
 
 
 RUNNING = (State.QUEUED, State.STREAMING)
+#: The same as a condition in SQL.
+IS_RUNNING = "state IN ('queued', 'streaming')"
 
 
 class MessageQuerySet(NamedQuerySet["Message"]):
@@ -40,37 +40,12 @@ class MessageQuerySet(NamedQuerySet["Message"]):
         return self.filter(state__in=RUNNING)
 
 
-_SPENT = """
-SELECT (SELECT count(*) FROM chat_message m JOIN chat_conversation c ON c.id = m.conversation_id
-        WHERE m.owner <> '' AND m.state IN ('queued', 'streaming') AND c.owner_id = %s),
-       (SELECT created_at FROM chat_message WHERE author_id = %s AND role = 'user' AND created_at > %s
-        ORDER BY created_at DESC LIMIT 1 OFFSET %s)
-"""
-
-
-def spent(user_pk: int, since: datetime, sends: int) -> tuple[int, datetime | None]:
-    """A person's running answers, and when the oldest of the last `sends` questions since then was
-    asked; None when there were fewer.
-
-    One statement: built by the ORM as two, this was a fifth of a send's CPU.
-    """
-    operations = connection.ops
-    with connection.cursor() as cursor:
-        moment = operations.adapt_datetimefield_value(since)
-        cursor.execute(_SPENT, [user_pk, user_pk, moment, sends - 1])
-        running, over = cursor.fetchone()
-    if isinstance(over, str):  # SQLite keeps text, without its zone
-        over = datetime.fromisoformat(over)
-    if over is not None and over.tzinfo is None:
-        over = over.replace(tzinfo=UTC)
-    return running, over
-
-
 class Message(models.Model):
     """One question or one answer. `seq` is the number of the last thread event that changed it.
 
     `trimmed` are the earlier messages that the agent was not told because there was no room,
-    `continued` how often an answer that was cut by its length was continued by itself.
+    `continued` how often an answer that was cut by its length was continued by itself. `tool_calls`
+    are [{call_id, name, arguments, status, output?}]: `pending`, or `completed` with its output.
     """
 
     class Role(models.TextChoices):
@@ -100,6 +75,7 @@ class Message(models.Model):
     sources = models.JSONField(default=list, blank=True)
     trimmed = models.PositiveIntegerField(default=0)
     continued = models.PositiveSmallIntegerField(default=0)
+    tool_calls = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, default=None)
     ended_at = models.DateTimeField(null=True, default=None)

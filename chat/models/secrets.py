@@ -6,6 +6,8 @@ open. There is no fallback: without a key nothing is stored, with a wrong one no
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -18,8 +20,13 @@ class SecretUnreadable(Exception):
 def _keys() -> MultiFernet:
     if not settings.ENCRYPTION_KEYS:
         raise ImproperlyConfigured("No encryption key: run `manage.py setup` or set STKWEB_ENCRYPTION_KEYS")
+    return _opened(tuple(settings.ENCRYPTION_KEYS))
+
+
+@lru_cache(maxsize=4)
+def _opened(keys: tuple[str, ...]) -> MultiFernet:
     try:
-        return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+        return MultiFernet([Fernet(key) for key in keys])
     except ValueError as exc:
         raise ImproperlyConfigured("STKWEB_ENCRYPTION_KEYS holds something that is not a Fernet key") from exc
 
