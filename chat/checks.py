@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,29 @@ def check_sdk_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMess
     except ConfigurationError as error:
         return [Error(f"{error}.", hint="See them all: manage.py agent explain", id="stkweb.E006")]
     return []
+
+
+@register()
+def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E007, E008: what files need that is not here."""
+    found: list[CheckMessage] = []
+    if settings.S3_BUCKET and not (find_spec("storages") and find_spec("boto3")):
+        found.append(
+            Error(
+                "STKWEB_S3_BUCKET is set, but what speaks S3 is not installed.",
+                hint="Install the extra `s3`: pip install boto3 django-storages",
+                id="stkweb.E007",
+            )
+        )
+    if settings.CLAMAV_URL and not settings.CLAMAV_URL.startswith(("tcp://", "unix:///")):
+        found.append(
+            Error(
+                "CLAMAV_URL is neither tcp://host:port nor unix:///path.",
+                hint="A daemon on this machine is mostly unix:///run/clamav/clamd.ctl",
+                id="stkweb.E008",
+            )
+        )
+    return found
 
 
 @register(Tags.security)

@@ -6,6 +6,7 @@ ever reaches a page; this catalogue does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,17 @@ FAULTS: dict[str, Fault] = {
     ),
     "empty_answer": Fault(_("The agent answered without a single word."), _QUESTION, _AGAIN),
     "agent_misconfigured": Fault(_("This agent is not set up correctly."), _QUESTION, _ADMIN),
+    "upload_forbidden": Fault(
+        _("This agent's account may not take files: StackSpot allows that to Enterprise accounts alone."),
+        _QUESTION,
+        _("Send it without files, or choose another agent."),
+    ),
+    "upload_failed": Fault(_("A file could not be handed to the agent."), _QUESTION, _AGAIN),
+    "file_lost": Fault(
+        _("A file of this conversation is not there any more."),
+        _QUESTION,
+        _("Remove it from the conversation, then try again."),
+    ),
     "interrupted_restart": Fault(
         _("The server stopped unexpectedly while the agent was answering."),
         _PARTIAL,
@@ -101,11 +113,97 @@ FAULTS: dict[str, Fault] = {
     "too_many_sends": Fault(
         _("You sent many questions within a minute."), _TEXT, _("Wait a moment, then send it."), 429
     ),
+    "reason_missing": Fault(_("There is no reason."), _NOTHING, _("Say what you need more for."), 422),
+    "asked_already": Fault(
+        _("You have asked for more of this budget already."), _NOTHING, _("Wait for the answer."), 409
+    ),
+    "budget_spent": Fault(
+        _("The budget of {limit} is used up until {resets}."),
+        _TEXT,
+        _("Ask {contact} for more, or wait until then. Your use is shown under My usage."),
+        429,
+    ),
     "not_found": Fault(_("There is nothing here."), _NOTHING, _("Choose a conversation from the list."), 404),
     "agent_unusable": Fault(_("This agent cannot be asked now."), _TEXT, _("Choose another agent."), 422),
     "cannot_retry": Fault(_("This answer cannot be tried again."), _NOTHING, _("Reload the page."), 409),
     "cannot_continue": Fault(_("This answer cannot be continued."), _NOTHING, _AGAIN, 409),
+    "tool_call_over": Fault(
+        _("The conversation went on without this output."),
+        _TEXT,
+        _("Try the answer again, or write on."),
+        409,
+    ),
+    "tool_output_given": Fault(_("This call has another output already."), _TEXT, _("Reload the page."), 409),
+    "output_too_long": Fault(
+        _("The output is longer than the agent may be told."), _TEXT, _("Shorten it."), 413
+    ),
     "title_invalid": Fault(_("A title has 1 to 120 characters."), _NOTHING, _("Write another title."), 422),
+    "file_too_large": Fault(
+        _("This file is larger than it may be."), _TEXT, _("Choose a smaller one, or a part of it."), 413
+    ),
+    "file_empty": Fault(_("This file is empty."), _TEXT, _("Choose another file."), 422),
+    "file_name_invalid": Fault(_("This file has no usable name."), _TEXT, _("Rename it and try again."), 422),
+    "too_many_files": Fault(
+        _("These are more files than a message may carry."), _TEXT, _("Remove some of them."), 422
+    ),
+    "too_many_unsent_files": Fault(
+        _("You have many files that were not sent yet."), _TEXT, _("Send or remove some of them."), 429
+    ),
+    "file_type_not_taken": Fault(
+        _("This agent does not take files of this type."), _TEXT, _("Choose another file or agent."), 422
+    ),
+    "files_not_taken": Fault(
+        _("This agent takes no files."), _TEXT, _("Remove the files, or choose another agent."), 422
+    ),
+    "files_of_person_full": Fault(
+        _("Your files take as much room as they may."), _TEXT, _("Remove files you no longer need."), 413
+    ),
+    "files_full": Fault(
+        _("There is no room for more files on this server."), _TEXT, _("Tell your administrator."), 507
+    ),
+    "storage_failed": Fault(
+        _("The file could not be stored."), _TEXT, _("Try again; if it stays, tell your administrator."), 507
+    ),
+    "wrong_offset": Fault(
+        _("This part of the file does not follow the one before."), _TEXT, _("Go on at the given place."), 409
+    ),
+    "slice_too_large": Fault(_("This part of the file is too large."), _TEXT, _("Send smaller parts."), 413),
+    "slice_damaged": Fault(
+        _("This part of the file was damaged on its way."), _TEXT, _("Send this part again."), 422
+    ),
+    "file_over": Fault(
+        _("This file takes no more parts: it was refused or removed."), _TEXT, _("Give it anew."), 409
+    ),
+    "file_not_ready": Fault(
+        _("A file is still on its way, or was refused."), _TEXT, _("Wait for it, or remove it."), 409
+    ),
+    "file_damaged": Fault(
+        _("This file is not the one that was announced."), _TEXT, _("Remove it and give it again."), 422
+    ),
+    "file_type_wrong": Fault(
+        _("The content of this file is not what its name says."), _TEXT, _("Give it its proper ending."), 422
+    ),
+    "file_infected": Fault(
+        _("The virus scanner found something in this file."),
+        _TEXT,
+        _("Remove it; tell your administrator."),
+        422,
+    ),
+    "file_scan_failed": Fault(
+        _("This file could not be scanned for viruses."), _TEXT, _("Remove it and try again later."), 503
+    ),
+    "file_bomb": Fault(
+        _("This file unfolds to far more than it may."), _TEXT, _("Choose another file."), 422
+    ),
+    "image_too_large": Fault(
+        _("This picture has too many pixels."), _TEXT, _("Make it smaller and try again."), 422
+    ),
+    "file_unreadable": Fault(
+        _("No text could be read from this file."), _TEXT, _("Remove it, or give its text instead."), 422
+    ),
+    "cannot_renew": Fault(
+        _("There is no agent that this file could be handed to again."), _NOTHING, _("Reload the page."), 409
+    ),
     "forbidden_request": Fault(
         _("This request was not accepted, for your safety."), _TEXT, _("Reload the page and try again."), 403
     ),
@@ -142,13 +240,17 @@ def all_texts() -> dict[str, dict[str, Any]]:
     return texts
 
 
-def text_of(code: str, *, bare: bool = False) -> dict[str, str]:
+def text_of(code: str, *, bare: bool = False, params: Mapping[str, Any] | None = None) -> dict[str, str]:
     """One fault in the active language; an unknown code reads as `internal`.
 
-    `bare`: nothing of the answer had arrived, so that there is nothing to continue.
+    `bare`: nothing of the answer had arrived, so that there is nothing to continue. `params` stand in for
+    their names in braces.
     """
     fault = FAULTS.get(code, FAULTS["internal"])
     kept, after = fault.kept, fault.next
     if bare and kept is _PARTIAL:
         kept, after = _QUESTION, _AGAIN if after is _CONTINUE else after
-    return {"sentence": str(fault.sentence), "kept": str(kept), "next": str(after)}
+    texts = {"sentence": str(fault.sentence), "kept": str(kept), "next": str(after)}
+    for name, value in (params or {}).items():
+        texts = {part: text.replace(f"{{{name}}}", str(value)) for part, text in texts.items()}
+    return texts

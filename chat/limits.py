@@ -35,6 +35,22 @@ def sdk() -> Configuration:
     return Configuration()
 
 
+def requests_per_minute(kind: str, own: int | None) -> int | None:
+    """An agent's own limit; where it has none, a StackSpot agent has that of STKAI_RATE_LIMIT_*."""
+    return sdk().requests_per_minute if own is None and _sdk_limits(kind) else own
+
+
+def longest_wait(kind: str) -> float:
+    """Seconds a question of such an agent may wait for its place."""
+    seconds = sdk()["rate_limit.max_wait_time"] if _sdk_limits(kind) else None
+    return min(settings.LIMIT_TURN, seconds or settings.LIMIT_TURN)
+
+
+def _sdk_limits(kind: str) -> bool:
+    # Asked with every question: the whole of the SDK's settings is read only where it matters.
+    return kind == "stackspot" and bool(os.environ.get("STKAI_RATE_LIMIT_ENABLED"))
+
+
 def first_byte_is_the_sdks() -> bool:
     """Whether STKAI_AGENT_REQUEST_TIMEOUT counts: when it is set and ours is not."""
     ours = os.environ.get("STKWEB_FIRST_BYTE_SECONDS") or os.environ.get("STKWEB_FIRST_BYTE_SECONDS_FILE")

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 def strings() -> dict[str, str]:
     """Every text of the modules by key, translated; plain text, never HTML."""
-    return {**_messages(), **_writing(), **_conversations(), **_connection(), **_markdown()}
+    return {**_messages(), **_writing(), **_files(), **_conversations(), **_connection(), **_markdown()}
 
 
 def _counted(key: str, form: Callable[[int], str]) -> dict[str, str]:
@@ -29,7 +29,11 @@ def _messages() -> dict[str, str]:
         "you": _("You"),
         "by": _("{author}, {time}"),
         "thinking": _("Thinking…"),
-        "waiting_long": _("No answer yet. Still waiting; you can stop at any time."),
+        "thinking_for": _("Thinking… {time}"),
+        "waiting_long": _(
+            "No answer yet after {time}. It is given up after {limit}; you can stop at any time."
+        ),
+        "waiting_on": _("No answer yet after {time}. Still waiting; you can stop at any time."),
         "place_next": _("Waiting for the agent: you are next, in about {seconds} s."),
         "place_one": _("Waiting for the agent: {count} question before yours, about {seconds} s."),
         "place_other": _("Waiting for the agent: {count} questions before yours, about {seconds} s."),
@@ -40,6 +44,8 @@ def _messages() -> dict[str, str]:
         "thoughts": _("Thoughts"),
         "seconds": _("{seconds} s"),
         "minutes": _("{minutes} min {seconds} s"),
+        "whole_minutes": _("{minutes} min"),
+        "under": _("under {seconds} s"),
         "copy": _("Copy"),
         "copied": _("Copied"),
         "copy_question": _("Copy question"),
@@ -54,6 +60,9 @@ def _messages() -> dict[str, str]:
         "show_all": _("Show all"),
         "stopped": _("Stopped. The text so far is kept."),
         "failed": _("That did not work."),
+        "pause": _("You can do this in {time}."),
+        "pause_until": _("You can do this after {time}."),
+        "pause_over": _("You can try again now."),
         "error_id": _("Error id"),
         **_counted(
             "trimmed",
@@ -71,6 +80,12 @@ def _messages() -> dict[str, str]:
                 n,
             ),
         ),
+        "call_pending": _("waits for its output"),
+        "call_over": _("no output was given"),
+        "call_completed": _("output given"),
+        "arguments": _("Arguments"),
+        "output": _("Output"),
+        "give_output": _("Give this output"),
         "sources": _("Sources:"),
         "tokens": _("{total} tokens"),
         "tokens_unknown": _("Tokens: not reported"),
@@ -110,9 +125,67 @@ def _writing() -> dict[str, str]:
     }
 
 
+def _files() -> dict[str, str]:
+    """Files: given, on their way, and with a message."""
+    return {
+        "files": _("Files"),
+        "gives": _("Up to {files} files, each at most {size}. You can also drag them here, or paste them."),
+        "types": _("Types: {types}"),
+        "types_any": _("Every type of file."),
+        "drop_here": _("Drop files to give them to {agent}"),
+        "no_folders": _("{name} is a folder. Give the files in it instead."),
+        "too_many_files": _("{name} was not added: a message carries at most {files} files."),
+        "file_empty": _("The file is empty."),
+        "file_too_large": _("{size} is too large: at most {limit} are taken."),
+        "file_type": _("This agent does not take this type of file. It takes: {types}"),
+        "file_again": _("Try again: {name}"),
+        "file_cancel": _("Cancel {name}"),
+        "file_remove": _("Remove {name}"),
+        "file_removed": _("{name} was removed."),
+        "file_gone": _("no longer there"),
+        "file_trouble": _("{name} cannot go along: {text} Remove it, or try again, then send."),
+        "text_first": _("Write a question to go with the files."),
+        "uploading": _("Sent: {percent} %"),
+        "upload_waiting": _("Waiting"),
+        "upload_checking": _("Being checked…"),
+        "upload_ready": _("Ready"),
+        "upload_absent": _("Not complete. Choose the same file again, and it goes on where it was."),
+        "upload_cut": _("No connection. It goes on by itself."),
+        "upload_busy": _("The server is busy. It goes on by itself."),
+        "upload_signed_out": _("Your session has ended. It goes on when you have signed in."),
+        "upload_unreadable": _("The file cannot be read any more. Choose it again."),
+        "upload_failed": _("That did not work."),
+        "upload_gone": _("It is no longer there."),
+        "upload_refused": _("It was not accepted."),
+        "files_coming_one": _("Sending {count} file"),
+        "files_coming_other": _("Sending {count} files"),
+        "files_half": _("Half of it is sent"),
+        "files_ready_one": _("{count} file is ready"),
+        "files_ready_other": _("{count} files are ready"),
+        "held_one": _("It is sent as soon as {count} file is there. You can go on writing."),
+        "held_other": _("It is sent as soon as {count} files are there. You can go on writing."),
+        "long_paste": _("That is a long text. It can go along as a file instead."),
+        "make_file": _("Make it a file"),
+        "tray_empty": _("No files yet."),
+        "tray_handed": _("{agent} has it"),
+        "tray_until": _("{agent} has it until {time}"),
+        "tray_expired": _(
+            "{agent} no longer has it. It is given again with the next question that needs it."
+        ),
+        "tray_renewing": _("Being given to {agent} again…"),
+        "tray_failed": _("It could not be given to {agent}."),
+        "tray_unsent": _("Not sent yet"),
+        "delete_sure": _("Delete for good?"),
+        "renew": _("Give again"),
+        "download": _("Download"),
+        "to_message": _("To its message"),
+    }
+
+
 def _conversations() -> dict[str, str]:
     """The list of conversations."""
     return {
+        "opened_to": _("{who} (administration) may read this conversation until {until}. Reason: {reason}"),
         "new_conversation": _("New conversation"),
         "options": _("Options for {title}"),
         "rename": _("Rename"),

@@ -23,6 +23,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _pool = ThreadPoolExecutor(settings.THREADS, thread_name_prefix="stkweb")
+#: Those who read shared pages, whoever and however many they are, wait for each other and for nobody else.
+READERS = 2
+_readers = ThreadPoolExecutor(READERS, thread_name_prefix="stkweb-readers")
 
 
 def _call(function: Callable[[], T]) -> T:
@@ -35,9 +38,17 @@ def _call(function: Callable[[], T]) -> T:
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run blocking `function` in one of the threads, in a context of its own; returns its result."""
+    return await _run(_pool, lambda: function(*args, **kwargs))
+
+
+async def run_reader(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same in one of the readers' threads."""
+    return await _run(_readers, lambda: function(*args, **kwargs))
+
+
+async def _run(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
     context = contextvars.Context()
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_pool, context.run, _call, lambda: function(*args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(pool, context.run, _call, function)
 
 
 _writing = threading.RLock()
