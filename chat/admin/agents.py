@@ -6,9 +6,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -45,7 +45,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {name: forms.Textarea(attrs={"rows": 4, "cols": 60}) for name in ("examples", "options")}
         fields = (
             "name", "kind", "description", "examples", "base_url", "token_url", "agent_id", "client_id",
-            "options", "on_length", "continue_times", "history_bytes", "requests_per_minute",
+            "options", "on_length", "continue_times", "on_stop", "history_bytes", "requests_per_minute",
             "concurrent_streams", "ca_bundle", "proxy", "enabled", "position",
         )  # fmt: skip
         help_texts = {
@@ -99,7 +99,7 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 )
             },  # fmt: skip
         ),
-        (_("Answers"), {"fields": ("on_length", "continue_times", "history_bytes")}),
+        (_("Answers"), {"fields": ("on_length", "continue_times", "on_stop", "history_bytes")}),
         (_("Allowance"), {"fields": ("requests_per_minute", "concurrent_streams")}),
         (_("More"), {"classes": ("collapse",), "fields": ("options", "ca_bundle", "proxy")}),
     )
@@ -109,10 +109,29 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Whether there is one."""
         return "-" if agent.kind == Agent.Kind.DEMO else str(SECRET_STATES[verbs.secret_state(agent)])
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """Where an agent is decides who is given what people write: who tried without leave is recorded."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except PermissionDenied:
+            if request.method == "POST":
+                verbs.record_refused(object_id)
+            raise
+
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
-        if form.cleaned_data["new_secret"]:
-            obj.set_secret(form.cleaned_data["new_secret"])
-        super().save_model(request, obj, form, change)
+        verbs.save_agent(obj, secret=form.cleaned_data["new_secret"])
+
+    def delete_model(self, request: HttpRequest, obj: Agent) -> None:
+        verbs.delete_agents([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        verbs.delete_agents(queryset)
 
     @admin.action(description=_("Enable the chosen agents"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

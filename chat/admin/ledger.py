@@ -40,7 +40,7 @@ class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     actions = None
     fields = (
-        ("started_at", "ended_at"), "username", ("agent_name", "agent_kind"),
+        ("started_at", "ended_at"), "username", ("agent_name", "provider", "model"),
         ("conversation_id", "message_id"), ("user", "enrichment", "output"), ("cached", "reasoning"),
         "certainty", "raw_usage", ("outcome", "error_code"), "upstream_id",
         ("first_delta_ms", "duration_ms"),

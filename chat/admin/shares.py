@@ -1,4 +1,4 @@
-"""Share links and the audit log in the administration: who shares what with whom, and an end to it.
+"""Share links in the administration: who shares what with whom, and an end to it.
 
 No text that was shared is shown here, nor a token. Links are made by their owners and only revoked here.
 """
@@ -14,23 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from chat.actions import sharing
-from chat.models import AuditEvent, Share
-
-
-class _ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows to be read: no adding, no changing, no deleting."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from chat.admin.bases import ReadOnly
+from chat.models import Share
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -74,7 +59,7 @@ class LeaverFilter(admin.SimpleListFilter):
 
 
 @admin.register(Share)
-class ShareAdmin(_ReadOnly):
+class ShareAdmin(ReadOnly):
     list_display = (
         "public_id", "owner", "has_left", "audience", "protected", "live", "created_at", "expires_at",
         "opened_times", "readers", "last_opened_at", "revoked_at",
@@ -126,13 +111,3 @@ class ShareAdmin(_ReadOnly):
         count = sharing.end(request.user, chosen)
         done = ngettext("%d link was revoked.", "%d links were revoked.", count) % count
         messages.success(request, done)
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(_ReadOnly):
-    list_display = ("created_at", "actor", "action", "target", "address", "digest")
-    list_filter = ("created_at", "action")
-    search_fields = ("actor", "action", "target", "digest", "data")
-    date_hierarchy = "created_at"
-    actions = None
-    fields = ("created_at", "actor", "action", "target", "data", "address", "previous", "digest")

@@ -5,9 +5,8 @@ answers as JSON. Prints nothing.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +15,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from chat.actions.calls import Call
-from chat.agents import AgentError, AgentEvent, AgentRequest, TextDelta, Usage
+from chat.agents import AgentError, AgentEvent, AgentRequest, Done, Limits, ReasoningDelta, TextDelta, Usage
 from chat.agents.blocking import AgentResponse, BlockingClient, Cancellation, Status
 from chat.agents.handlers import ResultHandler, raw
 from chat.turns.allowance import Allowance
@@ -64,8 +63,8 @@ def _text_of(name: str, standard_input: TextIO) -> str:
 
 
 class RecordingClient(BlockingClient):
-    """Puts every call that was begun into `calls`, from whichever thread made it. Each waits for a
-    place of the agent's allowance."""
+    """Puts every call that was begun into `calls`, and every whole answer of `chat` into `answers`, from
+    whichever thread it was. Each call waits for a place of the agent's allowance."""
 
     def __init__(
         self, allowance: Allowance, ticket: Callable[[], Ticket], *values: Any, **named: Any
@@ -73,34 +72,43 @@ class RecordingClient(BlockingClient):
         super().__init__(*values, **named)
         self._allowance, self._ticket = allowance, ticket
         self.calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
-        self._local = threading.local()
+        self.answers: queue.SimpleQueue[AgentResponse] = queue.SimpleQueue()
 
-    def stream(
-        self, request: AgentRequest, cancellation: Cancellation | None = None
+    def call(
+        self, request: AgentRequest, cancellation: Cancellation, limits: Limits
     ) -> Iterator[list[AgentEvent]]:
-        self._local.first_at = None
-        cancellation = cancellation or Cancellation()
         with self._allowance.hold(self._ticket(), cancellation.sleep):
-            for events in super().stream(request, cancellation):
-                if self._local.first_at is None and any(isinstance(event, TextDelta) for event in events):
-                    self._local.first_at = timezone.now()
-                yield events
+            if cancellation.cancelled:
+                return
+            response = AgentResponse(request, Status.CANCELLED)
+            started_at, first_at = timezone.now(), None
+            texts: list[str] = []
+            thoughts: list[str] = []
+            try:
+                for events in super().call(request, cancellation, limits):
+                    texts += [event.text for event in events if isinstance(event, TextDelta)]
+                    thoughts += [event.text for event in events if isinstance(event, ReasoningDelta)]
+                    if first_at is None and texts:
+                        first_at = timezone.now()
+                    if isinstance(done := events[-1], Done):
+                        response = replace(
+                            response, status=Status.SUCCESS, usage=done.usage, message_id=done.message_id
+                        )
+                    yield events
+            except AgentError as error:
+                response = replace(response, status=Status.ERROR, usage=error.usage, error=error)
+                raise
+            finally:
+                first = int((first_at - started_at).total_seconds() * 1000) if first_at else None
+                response = replace(response, text="".join(texts), reasoning="".join(thoughts))
+                self.calls.put(Call(response, started_at, timezone.now(), first))
 
     def chat(
         self, request: AgentRequest, handler: ResultHandler = raw, cancellation: Cancellation | None = None
     ) -> AgentResponse:
-        if cancellation is not None and cancellation.cancelled:
-            return AgentResponse(request, Status.CANCELLED)
-        started_at = timezone.now()
         response = super().chat(request, handler, cancellation)
-        self.calls.put(self.call(response, started_at))
+        self.answers.put(response)
         return response
-
-    def call(self, response: AgentResponse, started_at: datetime) -> Call:
-        """`response` of this thread's last stream, with its times."""
-        first_at = getattr(self._local, "first_at", None)
-        first = int((first_at - started_at).total_seconds() * 1000) if first_at else None
-        return Call(response, started_at, timezone.now(), first)
 
 
 def as_json(response: AgentResponse) -> dict[str, Any]:
@@ -115,6 +123,8 @@ def as_json(response: AgentResponse) -> dict[str, Any]:
         "usage": _usage_json(response.usage),
         "conversation_id": response.conversation_id,
         "message_id": response.message_id,
+        "continued": response.continued,
+        "tool_calls": [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in response.tool_calls],
         "sources": [{"id": s.id, "title": s.title, "url": s.url, "kind": s.kind} for s in response.sources],
         "error": None if error is None else _error_json(error),
     }

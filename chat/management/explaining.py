@@ -14,6 +14,7 @@ from django.conf import settings
 from chat import limits
 from chat.actions.agents import secret_state
 from chat.agents import stackspot
+from chat.agents.configuration import NOT_APPLICABLE
 from chat.models import Agent
 
 #: Each limit of a call: the setting it comes from.
@@ -26,7 +27,7 @@ LIMITS: Final = {
     "answer_bytes": "STKWEB_ANSWER_BYTES",
 }
 _ROW: Final = (
-    "kind", "base_url", "token_url", "agent_id", "client_id", "ca_bundle", "proxy", "on_length",
+    "kind", "base_url", "token_url", "agent_id", "client_id", "ca_bundle", "proxy", "on_length", "on_stop",
     "continue_times", "history_bytes", "requests_per_minute", "concurrent_streams", "enabled",
 )  # fmt: skip
 _STACKSPOT_DEFAULTS: Final = {
@@ -47,7 +48,10 @@ class Value:
 def of_server() -> Iterator[Value]:
     """What holds for every agent. Raises ConfigurationError for a STKAI_* that cannot be used."""
     for explained in limits.sdk().explain():
-        yield Value(explained.name, explained.value, explained.source)
+        if explained.name not in NOT_APPLICABLE:
+            yield Value(explained.name, explained.value, explained.source)
+    for name, reason in NOT_APPLICABLE.items():
+        yield Value(name, f"not applicable: {reason}", _sdk_source(name))
     effective = limits.of_agents()
     for field in fields(effective):
         variable = LIMITS.get(field.name)
@@ -61,7 +65,12 @@ def of_agent(agent: Agent) -> Iterator[Value]:
     """What is the agent's own. Where its row says nothing, the default that is used instead."""
     for name in _ROW:
         value = getattr(agent, name)
-        if value in ("", None):
+        if (
+            name == "requests_per_minute"
+            and (found := limits.requests_per_minute(agent.kind, value)) != value
+        ):
+            yield Value(name, str(found), "env:STKAI_RATE_LIMIT_MAX_REQUESTS")
+        elif value in ("", None):
             yield Value(name, _unset(name), "default")
         else:
             yield Value(name, str(value), "row")
@@ -93,6 +102,16 @@ def _limit_source(name: str, variable: str | None) -> str:
     if name == "first_byte" and limits.first_byte_is_the_sdks():
         return "env:STKAI_AGENT_REQUEST_TIMEOUT"
     return _source(variable) if variable else "default"
+
+
+def _sdk_source(name: str) -> str:
+    """Whether a name of the SDK's, or one that begins like it, is set all the same."""
+    variable = "STKAI_" + name.upper().replace(".", "_")
+    found = [
+        known for known, value in os.environ.items()
+        if value and (known == variable or (variable.endswith("*") and known.startswith(variable[:-1])))
+    ]  # fmt: skip
+    return ", ".join(f"env:{known}" for known in sorted(found)) or "-"
 
 
 def _source(variable: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 from django import template
@@ -33,8 +34,11 @@ FIRST_MODULES = tuple(
         "net",
         "parts",
         "transcript",
+        "rendering",
         "composer",
+        "files",
         "sidebar",
+        "verbs",
         "controls",
     )
 )
@@ -57,15 +61,29 @@ def count(value: int | None) -> str:
 
 @register.filter
 def duration(milliseconds: int | None) -> str:
-    """Milliseconds as "0.4 s", "9.4 s", "2 min 5 s"; the empty string for None."""
+    """Milliseconds as "under 0.1 s", "0.4 s", "9.4 s", "2 min 5 s"; the empty string for None."""
     if milliseconds is None:
         return ""
     # Halves go up, as in the page's own module: the same answer never reads 6.5 s here and 6.6 s there.
     tenths = (milliseconds + 50) // 100
+    if not tenths:
+        return _("under %(seconds)s s") % {"seconds": number_format(0.1, decimal_pos=1, use_l10n=True)}
     if milliseconds < 60_000:
         return _("%(seconds)s s") % {"seconds": number_format(tenths / 10, decimal_pos=1, use_l10n=True)}
     minutes, seconds = divmod((milliseconds + 500) // 1000, 60)
     return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+
+
+@register.filter
+def size(number_of_bytes: int) -> str:
+    """Bytes as "812 B", "48 KB", "3.2 MB"; 1024 of one are the next."""
+    step = 0 if number_of_bytes < 1024 else 1 if number_of_bytes < 1024**2 else 2
+    value = number_of_bytes / 1024**step
+    if step < 2:
+        return f"{count(ceil(value))}\u00a0{'B' if not step else 'KB'}"
+    tenths = int(value * 10 + 0.5)
+    decimals = 1 if tenths % 10 else 0
+    return f"{number_format(tenths / 10, decimal_pos=decimals, use_l10n=True)}\u00a0MB"
 
 
 @register.filter

@@ -12,17 +12,20 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from chat import limits
 from chat.actions import Refused
 from chat.actions import agents as verbs
 from chat.actions.beginning import config_of
+from chat.actions.calls import Call, record_call
+from chat.agents.blocking import AgentResponse
 from chat.agents.configuration import ConfigurationError
 from chat.agents.presets import PRESETS
 from chat.agents.probe import probe
 from chat.management.arguments import named_agent, options_of, quoted
 from chat.management.explaining import of_agent, of_server
-from chat.models import Agent
+from chat.models import Agent, LedgerEntry
 
 EXAMPLE = (
     "manage.py agent add Architect --kind stackspot --realm REALM --agent-id ID"
@@ -165,14 +168,22 @@ class Command(BaseCommand):
                 f"The secret of {agent.name} cannot be opened with the encryption key at hand."
                 f" Give it once more: manage.py agent secret {quoted(agent.name)} --client-secret-file FILE"
             ) from None
-        if not asyncio.run(self._probe(config)):
+        calls: list[Call] = []
+        works = asyncio.run(self._probe(config, calls))
+        for call in calls:
+            record_call(agent, call, username=getpass.getuser(), purpose=LedgerEntry.Purpose.TEST)
+        if not works:
             raise CommandError(f"{agent.name} cannot be asked. See the advice above.")
         state = "" if agent.enabled else " It is disabled: manage.py agent enable " + quoted(agent.name)
         self.stdout.write(f"{agent.name} answers.{state}")
 
-    async def _probe(self, config: Any) -> bool:
-        works = True
-        async for step in probe(config, limits.of_agents(), vet=limits.vet()):
+    async def _probe(self, config: Any, calls: list[Call]) -> bool:
+        works, started_at = True, timezone.now()
+
+        def told(response: AgentResponse, first_ms: int | None) -> None:
+            calls.append(Call(response, started_at, timezone.now(), first_ms))
+
+        async for step in probe(config, limits.of_agents(), vet=limits.vet(), told=told):
             mark = {True: "ok", False: "FAILED", None: "-"}[step.ok]
             self.stdout.write(f"  {step.name:<11} {mark:<7} {step.ms:>6} ms  {step.detail}".rstrip())
             if step.advice:

@@ -12,26 +12,37 @@ import re
 import sys
 import time
 from argparse import ArgumentParser
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from chat import faults, limits
 from chat.actions import Refused
-from chat.actions.beginning import config_of
-from chat.actions.calls import Call, record_call
-from chat.agents import AgentError, AgentRequest, Done, ReasoningDelta, SourcesFound, TextDelta
+from chat.actions.beginning import config_of, rule_of
+from chat.actions.calls import record_call
+from chat.agents import (
+    AgentError,
+    AgentRequest,
+    Done,
+    ReasoningDelta,
+    SourcesFound,
+    TextDelta,
+    ToolCall,
+    ToolsCalled,
+)
 from chat.agents.blocking import AgentResponse, Status
+from chat.agents.continuing import GoesOn, at_most, never
 from chat.agents.handlers import as_json as json_handler
 from chat.agents.handlers import raw
 from chat.management.arguments import named_agent, options_of, quoted
 from chat.management.batch import Answers, Prompt, read_prompts
 from chat.management.calling import RecordingClient, as_json, prompt_of
-from chat.models import Agent
+from chat.models import Agent, LedgerEntry
 from chat.turns.allowance import open_allowance
-from chat.turns.places import Rule, Ticket, key_of
+from chat.turns.places import Ticket, key_of
 
 #: What a terminal would take for an order.
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -65,16 +76,20 @@ class Command(BaseCommand):
         if not agent.enabled:
             raise CommandError(f"{agent.name} is disabled: manage.py agent enable {quoted(agent.name)}")
         self._username = options["username"] or getpass.getuser()
+        purposes = LedgerEntry.Purpose
+        self._purpose = purposes.BATCH if options["batch"] else purposes.COMMAND
         try:
             config = config_of(agent)
-            rule = Rule(agent.requests_per_minute, agent.concurrent_streams)
+            rule = rule_of(agent)
+            allowance = open_allowance(settings.REDIS_URL)
             client = RecordingClient(
-                open_allowance(settings.REDIS_URL),
+                allowance,
                 lambda: Ticket(key_of(config), f"command:{self._username}", rule),
                 config,
                 limits.of_agents(),
-                policy=limits.policy(),
+                policy=replace(limits.policy(), on_busy=partial(allowance.pause, key_of(config))),
                 vet=limits.vet(),
+                goes_on=self._goes_on(agent, options),
             )
         except Refused:
             raise CommandError(
@@ -100,14 +115,12 @@ class Command(BaseCommand):
         )
         if options["json"] or options["result"] == "json":
             handler = json_handler if options["result"] == "json" else raw
-            started_at = timezone.now()
             try:
                 response = client.chat(request, handler)
             except KeyboardInterrupt:
-                cut = client.call(AgentResponse(request, Status.CANCELLED), started_at)
-                record_call(agent, cut, username=self._username)
                 raise SystemExit(INTERRUPTED) from None
-            record_call(agent, client.calls.get(), username=self._username)
+            finally:
+                self._record(agent, client)
             shown = as_json(response) if options["json"] else response.result
             if options["json"] or response.status is Status.SUCCESS:
                 self.stdout.write(json.dumps(shown, indent=2))
@@ -119,8 +132,9 @@ class Command(BaseCommand):
     def _stream(
         self, agent: Agent, client: RecordingClient, request: AgentRequest, reasoning: bool
     ) -> AgentResponse:
-        started_at, text, done = timezone.now(), [], Done()
+        text, done = [], Done()
         sources: dict[str, str] = {}
+        calls: tuple[ToolCall, ...] = ()
         status, error = Status.CANCELLED, None
         try:
             for events in client.stream(request):
@@ -132,6 +146,8 @@ class Command(BaseCommand):
                         self._show(event.text, aside=True)
                     elif isinstance(event, SourcesFound):
                         sources |= {source.id: source.title for source in event.sources}
+                    elif isinstance(event, ToolsCalled):
+                        calls = event.calls
                     elif isinstance(event, Done):
                         done, status = event, Status.SUCCESS
         except AgentError as failure:
@@ -141,14 +157,35 @@ class Command(BaseCommand):
         response = AgentResponse(
             request, status, text="".join(text), stop_reason=done.stop_reason,
             usage=error.usage if error else done.usage, message_id=done.message_id, error=error,
+            tool_calls=calls, continued=done.continued,
         )  # fmt: skip
-        record_call(agent, client.call(response, started_at), username=self._username)
+        self._record(agent, client)
         self.stdout.write("")
         if status is Status.CANCELLED:
             raise SystemExit(INTERRUPTED)
         if status is Status.SUCCESS:
             self._tell(response, list(sources.values()))
         return response
+
+    def _record(self, agent: Agent, client: RecordingClient) -> None:
+        while not client.calls.empty():
+            record_call(agent, client.calls.get(), username=self._username, purpose=self._purpose)
+
+    def _goes_on(self, agent: Agent, options: dict[str, Any]) -> GoesOn:
+        """What the agent's administrator decided of answers cut by their length; a person is asked where
+        there is one."""
+        if agent.on_length == Agent.OnLength.AUTO:
+            return at_most(agent.continue_times)
+        plain = not (options["json"] or options["batch"] or options["result"] == "json")
+        asks = agent.on_length == Agent.OnLength.ASK and plain
+        return self._ask_whether if asks and sys.stdin.isatty() and self.stdout.isatty() else never
+
+    def _ask_whether(self, continued: int) -> bool:
+        self.stderr.write(
+            "\nThe answer was cut because of its length. Go on? [y/N] ", style_func=str, ending=""
+        )
+        self.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _show(self, text: str, *, aside: bool = False) -> None:
         stream = self.stderr if aside else self.stdout
@@ -165,6 +202,9 @@ class Command(BaseCommand):
             named = {"asked": usage.user, "knowledge": usage.enrichment, "answered": usage.output}
             parts = [f"{n} {name}" for name, n in named.items() if n is not None]
             lines.append(f"Tokens: {usage.total} ({', '.join(parts)})")
+        lines += [f"Called: {call.name}({json.dumps(call.arguments)})" for call in response.tool_calls]
+        if response.continued:
+            lines.append(f"Cut because of its length, and continued {response.continued} times.")
         if response.stop_reason == "length":
             lines.append("The answer was cut because of its length.")
         for line in lines:
@@ -186,8 +226,9 @@ class Command(BaseCommand):
             progress = _Progress(self.stderr, len(prompts), len(prompts) - len(missing))
 
             def drain(*_told: object) -> None:
-                while not client.calls.empty():
-                    self._keep(agent, client.calls.get(), by_request, answers, progress)
+                self._record(agent, client)
+                while not client.answers.empty():
+                    _keep(client.answers.get(), by_request, answers, progress)
 
             try:
                 client.chat_many(
@@ -206,13 +247,13 @@ class Command(BaseCommand):
                 f"{progress.failed} of {len(prompts)} failed. The same command asks those again."
             )
 
-    def _keep(
-        self, agent: Agent, call: Call, by_request: dict[int, Prompt], answers: Answers, progress: _Progress
-    ) -> None:
-        record_call(agent, call, username=self._username)
-        if call.response.status is not Status.CANCELLED:
-            answers.add(by_request[id(call.response.request)], call.response)
-            progress.add(call.response.status is Status.SUCCESS)
+
+def _keep(
+    response: AgentResponse, by_request: dict[int, Prompt], answers: Answers, progress: _Progress
+) -> None:
+    if response.status is not Status.CANCELLED:
+        answers.add(by_request[id(response.request)], response)
+        progress.add(response.status is Status.SUCCESS)
 
 
 class _Progress:

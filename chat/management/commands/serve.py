@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from chat.actions.recording import record_settings
 from chat.management import environment
 
 #: Seconds between two pings to a browser, and until an unanswered one closes the socket.
@@ -35,6 +36,7 @@ class Command(BaseCommand):
             raise CommandError(f"STKWEB_LISTEN={settings.LISTEN!r} is not HOST:PORT")
         self._ready_to_serve()
         environment.make_agent(self.stdout.write)
+        record_settings(os.environ)
         connection.close()
         lock = self._only_server()
         self._share_metrics()
@@ -50,7 +52,7 @@ class Command(BaseCommand):
         return {
             "loop": "uvloop",
             "http": "httptools",
-            "ws": "websockets-sansio",
+            "ws": "stkweb.sockets:Connection",
             "ws_max_size": settings.LIMIT_FRAME_BYTES,
             "ws_ping_interval": PING,
             "ws_ping_timeout": PING_TIMEOUT,

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from chat.actions.agents import add_agent
 from chat.management import environment
 from chat.models import Agent
 
@@ -66,7 +67,7 @@ class Command(BaseCommand):
 
     def _demo_agent(self) -> None:
         if not Agent.objects.exists():
-            Agent.objects.create(
+            add_agent(
                 name="Demo",
                 kind=Agent.Kind.DEMO,
                 description="Built in, answers without any network. Add your own in the administration.",

@@ -1,0 +1,175 @@
+"""The rows of every table of the audit, once for screen and file: columns, values, order.
+
+A value is what a machine wants (whole numbers, text, moments); templates and files write it in their own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db.models import Q
+
+from chat import audit
+from chat.admin.audit.query import OUTCOMES, Query
+from chat.models import LedgerEntry
+from chat.models.prices import AMOUNT_UNIT
+
+#: Rows read at a time for a file: a page of keys, so that memory stays flat and no cursor stays open
+#: while a slow reader takes them.
+CHUNK: Final = 2000
+#: Columns of a call, as the ledger has them; content has no column.
+CALL: Final = (
+    "id", "public_id", "started_at", "ended_at", "user_id", "username", "team_id", "team", "agent_id",
+    "agent_name", "provider", "model", "purpose", "conversation_id", "message_id", "retry_of", "user_tokens",
+    "enrichment_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "certainty", "outcome",
+    "error_code", "upstream_id", "first_delta_ms", "duration_ms", "price_id", "currency", "amount", "digest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table of groups. `share` is its part of all tokens, `change` against the period before
+    (1.0: twice as much); None where there is nothing to compare."""
+
+    key: Any
+    label: str
+    sums: audit.Sums
+    share: float | None = None
+    change: float | None = None
+    start: datetime | None = None
+
+    @property
+    def failed(self) -> float | None:
+        """The part of its calls that failed or were cut off."""
+        bad = sum(self.sums.outcomes.get(name, 0) for name in ("failed", "interrupted"))
+        return bad / self.sums.calls if self.sums.calls else None
+
+
+def lines(
+    query: Query,
+    found: audit.Report,
+    past: audit.Report | None = None,
+    points: Iterable[audit.Point] | None = None,
+) -> list[Line]:
+    """The rows of a table of groups, in the order asked for. `points`: the period's series, of whatever
+    steps and parts, when it is in hand."""
+    if query.view == "day":
+        if points is None:
+            points = audit.series(query.filter, "day", known=query.known)
+        made = _days(points, query.filter.zone)
+        earlier: dict[Any, audit.Sums] = {}
+    else:
+        made = [Line(group.key, group.label, group.sums) for group in found.by(query.view)]
+        earlier = {group.key: group.sums for group in past.by(query.view)} if past else {}
+    whole = found.total.tokens or 0
+    made = [
+        replace(
+            line,
+            share=(line.sums.tokens or 0) / whole if whole else None,
+            change=change(line.sums.tokens, earlier[line.key].tokens) if line.key in earlier else None,
+        )
+        for line in made
+    ]
+    return sorted(made, key=lambda line: _order(line, query.sort, query.descending))
+
+
+def _days(points: Iterable[audit.Point], zone: Any) -> list[Line]:
+    days: dict[str, Line] = {}
+    for point in points:
+        day = f"{point.start.astimezone(zone):%Y-%m-%d}"
+        line = days.setdefault(day, Line(day, day, audit.Sums(), start=point.start))
+        line.sums.join(point.sums)
+    return list(days.values())
+
+
+def change(now: int | None, then: int | None) -> float | None:
+    """How much more there is now, as a part of what there was; None where that says nothing."""
+    return now / then - 1 if now is not None and then else None
+
+
+def _order(line: Line, sort: str, descending: bool) -> tuple[Any, ...]:
+    sums = line.sums
+    values: dict[str, Any] = {
+        "tokens": sums.tokens, "user": sums.user_tokens, "enrichment": sums.enrichment_tokens,
+        "output": sums.output_tokens, "cost": max(sums.amounts.values(), default=None), "calls": sums.calls,
+        "failed": line.failed, "last": sums.last, "first": sums.first_ms(0.5),
+    }  # fmt: skip
+    if line.start is not None and sort == "label":
+        values["label"] = line.start.timestamp()
+    elif sort == "label":
+        # Text has no negative: descending is turned round character by character.
+        folded = line.label.casefold()
+        return (0, [-ord(char) for char in folded] if descending else folded, str(line.key))
+    value = values[sort]
+    if value is None:
+        return (1, 0, line.label)
+    return (0, -value if descending else value, line.label)
+
+
+def columns(query: Query, found: audit.Report) -> list[str]:
+    """The columns of a file of groups; money has one for each currency."""
+    currencies = sorted(found.total.amounts)
+    return [
+        "key", query.view, "calls", *OUTCOMES, *LedgerEntry.Certainty.values, "user_tokens",
+        "enrichment_tokens", "output_tokens", "tokens", "cached_tokens", "reasoning_tokens", "priced_calls",
+        *(f"amount_{currency}" for currency in currencies), "first_delta_ms_p50", "first_delta_ms_p95",
+    ]  # fmt: skip
+
+
+def values(line: Line, found: audit.Report) -> list[Any]:
+    """The values of one row of groups, under `columns`."""
+    sums = line.sums
+    return [
+        line.key, line.label, sums.calls, *(sums.outcomes.get(name, 0) for name in OUTCOMES),
+        *(sums.certainties.get(name, 0) for name in LedgerEntry.Certainty.values), sums.user_tokens,
+        sums.enrichment_tokens, sums.output_tokens, sums.tokens, sums.cached_tokens, sums.reasoning_tokens,
+        sums.priced, *(money(sums.amounts.get(currency)) for currency in sorted(found.total.amounts)),
+        sums.first_ms(0.5), sums.first_ms(0.95),
+    ]  # fmt: skip
+
+
+def calls(query: Query, until: int) -> Iterator[list[tuple[Any, ...]]]:
+    """All calls of a filter up to the ledger's row `until`, newest first, some at a time.
+
+    The ledger only grows, so what is read page by page is what was there when `until` was its last row.
+    """
+    rows = audit.rows(query.filter).filter(pk__lte=until)
+    after: tuple[datetime, int] | None = None
+    while found := list(behind(rows, after).values_list(*CALL)[:CHUNK]):
+        yield found
+        after = found[-1][CALL.index("ended_at")], found[-1][0]
+        if len(found) < CHUNK:
+            return
+
+
+def behind(rows: Any, after: tuple[datetime, int] | None) -> Any:
+    """Those of `rows`, newest first, that come after the row of that moment and number."""
+    if after is None:
+        return rows
+    moment, number = after
+    return rows.filter(Q(ended_at__lte=moment) & ~Q(ended_at=moment, pk__gte=number))
+
+
+def call_values(row: Sequence[Any]) -> list[Any]:
+    """One call under CALL, with its amount in units of its currency."""
+    made = list(row)
+    made[CALL.index("amount")] = money(made[CALL.index("amount")])
+    return made
+
+
+def money(amount: int | None) -> Decimal | None:
+    """An amount of the ledger in units of its currency, exactly."""
+    return None if amount is None else (Decimal(amount) / AMOUNT_UNIT).normalize() + Decimal(0)
+
+
+def written(value: Any) -> Any:
+    """A value as a file has it: moments in UTC, money in digits."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value

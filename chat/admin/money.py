@@ -1,0 +1,337 @@
+"""Prices, written once, and budgets with what is granted on top of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from chat.actions.recording import record_change, state_of
+from chat.admin.bases import Recorded
+from chat.models import Agent, Membership
+from chat.models.budgets import Budget, BudgetGrant, BudgetRequest
+from chat.models.prices import AMOUNT_UNIT, UNIT, Price
+
+KINDS = ("user", "enrichment", "output", "cached", "reasoning")
+
+
+def _money(label: Any, *, required: bool, help_text: Any = "") -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        required=required,
+        min_value=Decimal(0),
+        max_digits=12,
+        decimal_places=6,
+        help_text=help_text,
+    )
+
+
+class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Prices of a million tokens, in units of the currency."""
+
+    agent = forms.ModelChoiceField(
+        label=gettext_lazy("Agent"), queryset=Agent.objects.all(), required=False,
+        help_text=gettext_lazy("Empty: all agents."),
+    )  # fmt: skip
+    user = _money(gettext_lazy("A million tokens asked"), required=True)
+    enrichment = _money(
+        gettext_lazy("… of knowledge"), required=False, help_text=gettext_lazy("Empty: as asked.")
+    )
+    output = _money(gettext_lazy("… answered"), required=True)
+    cached = _money(
+        gettext_lazy("… from a cache"), required=False, help_text=gettext_lazy("Empty: as asked.")
+    )
+    reasoning = _money(
+        gettext_lazy("… of reasoning"), required=False, help_text=gettext_lazy("Empty: as answered.")
+    )
+
+    class Meta:
+        model = Price
+        fields = ("agent", "model", "currency", *KINDS, "valid_from")
+        help_texts = {
+            "model": gettext_lazy("As the ledger names it. Empty: all models."),
+            "currency": gettext_lazy("Three letters, for example BRL."),
+            "valid_from": gettext_lazy(
+                "The first day of calls that it holds for. Past calls keep their price."
+            ),
+        }
+
+    def clean_currency(self) -> str:
+        """Three letters."""
+        currency = str(self.cleaned_data["currency"]).upper()
+        if len(currency) != 3 or not (currency.isascii() and currency.isalpha()):
+            raise ValidationError(_("A currency is three letters, for example BRL."))
+        return currency
+
+    def clean(self) -> dict[str, Any]:
+        """Whole numbers of the ledger out of what was typed."""
+        found: dict[str, Any] = super().clean() or {}
+        for kind in KINDS:
+            if found.get(kind) is not None:
+                found[kind] = int(found[kind] * UNIT)
+        return found
+
+
+@admin.register(Price)
+class PriceAdmin(Recorded):
+    """Written once: another price is another row. Rows of the ledger keep the price as of then."""
+
+    form = PriceForm
+    list_display = ("valid_from", "for_agent", "for_model", "currency", "user_price", "knowledge_price",
+                    "output_price", "created_at", "created_by")  # fmt: skip
+    list_filter = ("currency", "agent_name", "model")
+    date_hierarchy = "valid_from"
+    record_kind = "price"
+    record_fields = ("agent_name", "model", "currency", *KINDS, "valid_from")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        agent = form.cleaned_data["agent"]
+        obj.agent_id, obj.agent_name = (agent.pk, agent.name) if agent else (None, "")
+        obj.created_at, obj.created_by = timezone.now(), request.user.get_username()
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description=gettext_lazy("agent"))
+    def for_agent(self, price: Price) -> str:
+        return price.agent_name or _("all")
+
+    @admin.display(description=gettext_lazy("model"))
+    def for_model(self, price: Price) -> str:
+        return price.model or _("all")
+
+    @admin.display(description=gettext_lazy("a million asked"))
+    def user_price(self, price: Price) -> str:
+        return _units(price.parts[0])
+
+    @admin.display(description=gettext_lazy("of knowledge"))
+    def knowledge_price(self, price: Price) -> str:
+        return _units(price.parts[1])
+
+    @admin.display(description=gettext_lazy("answered"))
+    def output_price(self, price: Price) -> str:
+        return _units(price.parts[2])
+
+
+def _units(value: int | None) -> str:
+    return "-" if value is None else f"{(Decimal(value) / UNIT).normalize():f}"
+
+
+class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A limit in tokens, or in units of a currency."""
+
+    amount = forms.DecimalField(
+        label=gettext_lazy("Limit"), min_value=Decimal(0), max_digits=18, decimal_places=2,
+        help_text=gettext_lazy("Tokens, or units of the currency."),
+    )  # fmt: skip
+
+    class Meta:
+        model = Budget
+        fields = ("scope", "team", "person", "agent", "measure", "currency", "amount", "period", "hard",
+                  "contact", "enabled")  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["amount"].initial = Decimal(self.instance.limit) / _unit(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        """One of team, person and agent for its scope; a currency for money."""
+        found: dict[str, Any] = super().clean() or {}
+        scope = found.get("scope")
+        for name in ("team", "person", "agent"):
+            if scope == name and not found.get(name):
+                self.add_error(name, _("Choose whom it is for."))
+            elif scope != name:
+                found[name] = None
+        currency = str(found.get("currency") or "").upper()
+        if found.get("measure") == Budget.Measure.MONEY and (len(currency) != 3 or not currency.isalpha()):
+            self.add_error("currency", _("A currency is three letters, for example BRL."))
+        found["currency"] = currency if found.get("measure") == Budget.Measure.MONEY else ""
+        return found
+
+    def save(self, commit: bool = True) -> Any:
+        """With the limit in whole numbers of the ledger."""
+        self.instance.limit = int(self.cleaned_data["amount"] * _unit(self.instance))
+        return super().save(commit)
+
+
+def _unit(budget: Any) -> int:
+    return AMOUNT_UNIT if budget.measure == Budget.Measure.MONEY else 1
+
+
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
+    """More for a while, with its end."""
+
+    amount = forms.DecimalField(
+        label=gettext_lazy("More"), min_value=Decimal("0.01"), max_digits=18, decimal_places=2
+    )
+
+    class Meta:
+        model = BudgetGrant
+        fields = ("amount", "until", "note")
+
+    def clean_until(self) -> Any:
+        """An end that is yet to come."""
+        until = self.cleaned_data["until"]
+        if until <= timezone.now():
+            raise ValidationError(_("Choose an end that is yet to come."))
+        return until
+
+
+class GrantInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = BudgetGrant
+    form = GrantForm
+    extra = 1
+    readonly_fields = ("granted_by",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Budget)
+class BudgetAdmin(Recorded):
+    form = BudgetForm
+    list_display = ("whom", "limited_to", "period", "hard", "enabled", "contact")
+    list_filter = ("scope", "measure", "period", "enabled")
+    list_select_related = ("team", "person", "agent")
+    autocomplete_fields = ("person",)
+    inlines = (GrantInline,)
+    record_kind = "budget"
+    record_fields = ("scope", "team", "person", "agent", "measure", "currency", "limit", "period", "hard",
+                     "contact", "enabled")  # fmt: skip
+
+    def record_name(self, row: Any) -> str:
+        return str(row.public_id)
+
+    @admin.display(description=gettext_lazy("for"))
+    def whom(self, budget: Budget) -> str:
+        return str(budget.team or budget.person or budget.agent or budget.get_scope_display())
+
+    @admin.display(description=gettext_lazy("limit"), ordering="limit")
+    def limited_to(self, budget: Budget) -> str:
+        return budget.shown(budget.limit)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Grants: who gave them, in the ledger's numbers, and in the log."""
+        for grant in formset.save(commit=False):
+            index = next(one for one in formset.forms if one.instance is grant)
+            grant.extra = int(index.cleaned_data["amount"] * _unit(form.instance))
+            grant.granted_by = request.user.get_username()
+            grant.save()
+            record_grant(grant)
+        formset.save_m2m()
+
+
+def record_grant(grant: BudgetGrant, **more: str) -> None:
+    """A grant in the audit log; `more` tells whose request it answers."""
+    state = state_of(grant, ("extra", "until", "note"))
+    record_change("budget.granted", f"budget:{grant.budget.public_id}", {}, state, **more)
+
+
+class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What is granted to who asked, with its end; nothing: the request is declined."""
+
+    amount = forms.DecimalField(
+        label=gettext_lazy("Grant more"), min_value=Decimal("0.01"), required=False, max_digits=18,
+        decimal_places=2,
+        help_text=gettext_lazy("Tokens, or units of the currency. Empty: decline."),
+    )  # fmt: skip
+    until = forms.SplitDateTimeField(label=gettext_lazy("Until"), required=False, widget=AdminSplitDateTime)
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=300, required=False)
+
+    class Meta:
+        model = BudgetRequest
+        fields = ()
+
+    def clean(self) -> dict[str, Any]:
+        """An end that is yet to come for what is granted."""
+        found: dict[str, Any] = super().clean() or {}
+        until = found.get("until")
+        if found.get("amount") and (until is None or until <= timezone.now()):
+            self.add_error("until", _("Choose an end that is yet to come."))
+        return found
+
+
+@admin.register(BudgetRequest)
+class BudgetRequestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """People who ask for more: granted with an end, or declined, once."""
+
+    form = AnswerForm
+    list_display = ("created_at", "person", "budget", "reason", "granted", "declined_at")
+    list_select_related = ("person", "budget", "grant")
+    list_filter = ("created_at",)
+    actions = None
+    fields = ("created_at", "person", "whose", "reason", "amount", "until", "note")
+    readonly_fields = ("created_at", "person", "whose", "reason")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What was answered stays."""
+        answered = obj is not None and (obj.grant_id is not None or obj.declined_at is not None)
+        return not answered and super().has_change_permission(request, obj)
+
+    @admin.display(description=gettext_lazy("budget"))
+    def whose(self, row: BudgetRequest) -> str:
+        budget = row.budget
+        whom = budget.team or budget.person or budget.agent or budget.get_scope_display()
+        return f"{whom}: {budget.shown(budget.limit)} / {budget.get_period_display()}"
+
+    @admin.display(description=gettext_lazy("granted"))
+    def granted(self, row: BudgetRequest) -> str:
+        return f"{row.budget.shown(row.grant.extra)} – {row.grant.until:%Y-%m-%d %H:%M}" if row.grant else "-"
+
+    def save_model(self, request: HttpRequest, obj: BudgetRequest, form: Any, change: bool) -> None:
+        amount = form.cleaned_data["amount"]
+        if amount:
+            obj.grant = BudgetGrant.objects.create(
+                budget=obj.budget, extra=int(amount * _unit(obj.budget)), until=form.cleaned_data["until"],
+                note=form.cleaned_data["note"], granted_by=request.user.get_username(),
+            )  # fmt: skip
+            record_grant(obj.grant, person=str(obj.person), reason=obj.reason)
+        else:
+            obj.declined_at = timezone.now()
+            record_change(
+                "budget.declined", f"budget:{obj.budget.public_id}", {}, {},
+                person=str(obj.person), reason=obj.reason,
+            )  # fmt: skip
+        obj.save(update_fields=["grant", "declined_at"])
+
+
+@admin.register(Membership)
+class MembershipAdmin(Recorded):
+    """Which team a person's calls are counted for, from now on."""
+
+    list_display = ("user", "team")
+    list_select_related = ("user", "team")
+    list_filter = ("team",)
+    search_fields = ("user__username", "team__name")
+    autocomplete_fields = ("user",)
+    record_kind = "team"
+    record_fields = ("user", "team")
+
+    def record_name(self, row: Any) -> str:
+        return str(row.user)
+
+
+__all__ = ["BudgetAdmin", "BudgetRequestAdmin", "MembershipAdmin", "PriceAdmin"]
