@@ -5,12 +5,12 @@
  */
 import { Composer } from "stkweb/composer";
 import { Connection, controls } from "stkweb/controls";
-import { Refused, Socket, request } from "stkweb/net";
+import { Refused, request, Socket } from "stkweb/net";
+import { agentOf, announceEnd, copy, loadMarkdown, titleFrom } from "stkweb/parts";
 import { Sidebar } from "stkweb/sidebar";
-import { Thread, isRunning, textOf } from "stkweb/thread";
-import { agentOf, announceEnd, copy, titleFrom } from "stkweb/parts";
-import { Transcript, loadMarkdown } from "stkweb/transcript";
-import { $, Scroller, alarm, boot, icon, say, t, toast } from "stkweb/ui";
+import { isRunning, textOf, Thread } from "stkweb/thread";
+import { Transcript } from "stkweb/transcript";
+import { $, alarm, boot, h, icon, say, Scroller, t, toast } from "stkweb/ui";
 
 const page = { id: boot.conversation?.id ?? null, title: boot.conversation?.title ?? "", marked: false, resyncing: false, greeted: false };
 /** Where a person was in each conversation, for the way back. @type {Map<string|null, number|undefined>} */
@@ -28,7 +28,7 @@ const composer = new Composer({
   local(sent) {
     if (sent) show(true);
     else if (!page.id && !thread.items.size) show(false);
-    transcript.local(sent && { text: sent.text, agent: agentOf(sent.agent) });
+    transcript.local(sent && { text: sent.text, agent: agentOf(sent.agent), attachments: sent.attachments });
     if (sent) scroller.jump();
   },
   unsent: (why) => (transcript.unsent(why), say(why)),
@@ -38,7 +38,7 @@ const composer = new Composer({
 });
 
 const connection = new Connection(socket, {
-  back: () => composer.flush(),
+  back: () => (composer.flush(), composer.files.wake()),
   signedIn: () => composer.focus(),
   seen() {
     page.marked = false;
@@ -64,6 +64,7 @@ function show(messages) {
   const share = $("share");
   if (share) { share.hidden = !page.id; share.href = page.id ? `/c/${page.id}/share/` : ""; }
   $("more-button").hidden = !page.id;
+  $("files-link").href = `/c/${page.id}/files/`;
 }
 
 function renamed(id, title) {
@@ -122,6 +123,9 @@ function enter(id, data) {
   transcript.use(thread);
   $("earlier").hidden = !data.earlier;
   if (data.agent) $("agent").value = data.agent.id;
+  $("notices").replaceChildren();
+  $("notices").hidden = true;
+  for (const text of data.notices ?? []) notice(text);
   show(Boolean(id));
   titled();
   placeholder();
@@ -132,6 +136,20 @@ function enter(id, data) {
     subscribe();
     if (composer.outbox?.conversation === id) composer.flush();
   } else sidebar.draw();
+}
+
+/** A line above the messages that stays: somebody of the administration may read, or could read, this. */
+function notice(text) {
+  $("notices").append(h("p", { class: "alert info notice" }, icon("alert"), h("span", {}, text)));
+  $("notices").hidden = false;
+}
+
+function openedTo({ id, title, reading }) {
+  const until = new Date(reading.until).toLocaleString(boot.language, { dateStyle: "short", timeStyle: "short" });
+  const text = t("opened_to", { ...reading, until });
+  if (id === page.id) notice(text);
+  else toast(`${title}: ${text}`);
+  say(text);
 }
 
 function gone(id) {
@@ -148,6 +166,7 @@ addEventListener("popstate", () => {
 function placeholder() {
   const { name } = agentOf(chosenAgent());
   $("text").placeholder = name ? t("message_to", { agent: name }) : t("message");
+  composer.files.agentChanged();
 }
 
 /** The server took a question: what it made of it stands, whichever of reply and event came first. */
@@ -166,7 +185,7 @@ function accepted(reply, sent) {
     show(true);
     titled();
   }
-  expect({ id: question, type: "user_message", content: [{ type: "input_text", text: sent.text }], stkweb: sent.parent === undefined ? {} : { parent: sent.parent === "root" ? null : sent.parent } });
+  expect({ id: question, type: "user_message", content: [{ type: "input_text", text: sent.text }], attachments: sent.attachments, stkweb: sent.parent === undefined ? {} : { parent: sent.parent === "root" ? null : sent.parent } });
   transcript.settle("local", question);
   expect({ id: answer, type: "assistant_message", content: [], stkweb: { parent: question, state: "queued", agent: agentOf(sent.agent) } });
   transcript.settle("local.a", answer);
@@ -231,6 +250,7 @@ async function relist() {
 
 function fed(event) {
   sidebar.apply(event);
+  if (event.type === "conversation.opened_to") openedTo(event.conversation);
   if (event.type === "conversation.finished" && document.hidden) mark();
 }
 
@@ -256,76 +276,158 @@ function mark() {
   titled();
 }
 
-// -- What people do -------------------------------------------------------------------------------------
+// -- The start -------------------------------------------------------------------------------------------
 
-const verbs = {
-  copy: (id) => copy(textOf(thread.items.get(id) ?? { id, type: "", created_at: "" })),
-  edit: (id) => edit(id),
-  "edit-question": (id) => edit(thread.items.get(id)?.stkweb?.parent ?? ""),
-  retry: (id) => turn("retry", id),
-  continue: (id) => turn("continue", id),
-  show: async (_id, target) => (await turn("show", target.value)) && subscribe(null),
-  unfold: (_id, target) => (target.closest("article").classList.remove("long"), target.remove()),
-  "send-now": () => composer.flush(),
-  "take-back": () => composer.takeBack(),
-  example: (_id, target) => (composer.set(target.textContent.trim()), composer.field.dispatchEvent(new Event("input")), composer.focus()),
-  rename: () => ($("more").hidePopover(), page.id && sidebar.rename(page.id)),
-  delete: () => ($("more").hidePopover(), page.id && sidebar.remove(page.id)),
-  shortcuts: () => ($("settings").hidePopover(), $("shortcuts").showModal()),
-};
+const { stop, editLast } = verbs({
+  page, composer, sidebar, scroller, transcript, open, subscribe, expect, settle,
+  thread: () => thread,
+  signIn: () => connection.askToSignIn(),
+});
+controls({ composer, running: () => Boolean(thread.running()), stop, begin: () => open(null), editLast, chosen: placeholder, failed });
+if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
+if (page.id) scroller.jump();
+socket.connect();
 
-function edit(id) {
-  const item = thread.items.get(id);
-  // A first question has no parent: it is written anew as another root.
-  if (item) composer.edit(textOf(item), item.stkweb?.parent ?? "root");
-}
+/**
+ * What a person does with messages and conversations: each `data-do` of the page by its name, stopping,
+ * and older messages. What follows on the page is told by the functions it is given.
+ */
 
-async function turn(verb, answer) {
-  try {
-    const reply = await request(`/c/${page.id}/${verb}/`, { json: { answer } });
-    if (verb === "retry") expect({ id: reply.answer, type: "assistant_message", content: [], stkweb: { parent: thread.items.get(answer)?.stkweb?.parent, state: "queued", agent: thread.items.get(answer)?.stkweb?.agent } });
-    if (verb === "retry") scroller.jump();
-    settle();
-    return true;
-  } catch (error) {
-    if (error.code === "signed_out") connection.askToSignIn();
-    else failed(error);
-    return false;
-  }
-}
-
-function failed(error) {
+/** Tells a refusal, in words and aloud; whatever else was thrown goes on. @param {any} error */
+export function failed(error) {
   if (!(error instanceof Refused)) throw error;
   const text = error.code === "network" ? t("no_connection") : [error.message, error.next].filter(Boolean).join(" ");
   alarm(text);
   toast(text);
 }
 
-async function stop() {
-  if (!page.id || !thread.running()) return;
-  composer.stopping();
-  try {
-    await request(`/c/${page.id}/stop/`, { json: {} });
-  } catch (error) {
-    composer.running(true);
-    failed(error);
-  }
-}
+/**
+ * @param {{page: {id: string|null}, thread: () => import("stkweb/thread").Thread, composer: import("stkweb/composer").Composer,
+ *   sidebar: import("stkweb/sidebar").Sidebar, scroller: import("stkweb/ui").Scroller, transcript: import("stkweb/transcript").Transcript,
+ *   open: (id: string|null) => void, subscribe: (after?: number|null) => void, expect: (item: any) => void, settle: () => void,
+ *   signIn: () => void}} here
+ * @returns {{stop: () => void, editLast: () => boolean}}
+ */
+export function verbs(here) {
+  const { page, composer, sidebar, scroller, transcript } = here;
+  const itemOf = (id) => here.thread().items.get(id);
 
-document.addEventListener("click", (event) => {
-  const target = /** @type {HTMLElement} */ (event.target).closest("[data-do]");
-  const run = target && verbs[target.getAttribute("data-do") ?? ""];
-  if (run) {
-    event.preventDefault();
-    run(target.closest("article")?.dataset.id ?? "", target);
-    if (target.getAttribute("data-do") === "copy") ticked(target);
+  const known = {
+    copy: (id, target) => (copy(textOf(itemOf(id) ?? { id, type: "", created_at: "" })), ticked(target)),
+    edit: (id) => edit(id),
+    "edit-question": (id) => edit(itemOf(id)?.stkweb?.parent ?? ""),
+    retry: (id) => turn("retry", id),
+    continue: (id) => turn("continue", id),
+    show: async (_id, target) => (await turn("show", target.value)) && here.subscribe(null),
+    unfold: (_id, target) => (target.closest("article").classList.remove("long"), target.remove()),
+    "send-now": () => composer.flush(),
+    "take-back": () => composer.takeBack(),
+    example: (_id, target) => (composer.set(target.textContent.trim()), composer.field.dispatchEvent(new Event("input")), composer.focus()),
+    rename: () => ($("more").hidePopover(), page.id && sidebar.rename(page.id)),
+    delete: () => ($("more").hidePopover(), page.id && sidebar.remove(page.id)),
+    files: async () => {
+      $("more").hidePopover();
+      const tray = await import("stkweb/tray").catch(() => toast(t("no_connection")));
+      tray?.open(page.id, { failed, signIn: here.signIn });
+    },
+    shortcuts: () => ($("settings").hidePopover(), $("shortcuts").showModal()),
+  };
+
+  function edit(id) {
+    const item = itemOf(id);
+    // A first question has no parent: it is written anew as another root.
+    if (item) composer.edit(textOf(item), item.stkweb?.parent ?? "root", item.attachments);
   }
-  const home = /** @type {HTMLElement} */ (event.target).closest("#new, .brand a");
-  if (home && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
-    event.preventDefault();
-    open(null);
+
+  function editLast() {
+    const last = here.thread().messages().filter((item) => item.type === "user_message").at(-1);
+    if (!last || here.thread().running()) return false;
+    edit(last.id);
+    return true;
   }
-});
+
+  async function turn(verb, answer) {
+    try {
+      const reply = await request(`/c/${page.id}/${verb}/`, { json: { answer } });
+      if (verb === "retry") {
+        const { parent, agent } = itemOf(answer)?.stkweb ?? {};
+        here.expect({ id: reply.answer, type: "assistant_message", content: [], stkweb: { parent, state: "queued", agent } });
+        scroller.jump();
+      }
+      here.settle();
+      return true;
+    } catch (error) {
+      if (error.code === "signed_out") here.signIn();
+      else failed(error);
+      return false;
+    }
+  }
+
+  async function stop() {
+    if (!page.id || !here.thread().running()) return;
+    composer.stopping();
+    try {
+      await request(`/c/${page.id}/stop/`, { json: {} });
+    } catch (error) {
+      composer.running(true);
+      failed(error);
+    }
+  }
+
+  /** The output of a tool, by hand. @param {HTMLFormElement} form */
+  async function give(form) {
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
+    const { call, output } = Object.fromEntries(new FormData(form));
+    button.disabled = true;
+    try {
+      const reply = await request(form.getAttribute("action") ?? "", { json: { call, output } });
+      if (reply.answer) scroller.jump();
+      say(t(reply.answer ? "answering" : "call_completed"));
+      composer.focus();
+    } catch (error) {
+      button.disabled = false;
+      if (error.code === "signed_out") here.signIn();
+      else failed(error);
+    }
+  }
+
+  async function showEarlier() {
+    const first = here.thread().messages()[0]?.id;
+    try {
+      const older = await request(`/c/${page.id}/items/?before=${first}`);
+      await loadMarkdown();
+      here.thread().prepend(older.items);
+      scroller.keep(() => (transcript.touch([], true), transcript.paint()));
+      $("earlier").hidden = !(older.earlier ?? older.has_more);
+      $(`m-${first}`)?.querySelector("button")?.focus({ preventScroll: true });
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  document.addEventListener("submit", (event) => {
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    if (!form.matches(".call form")) return;
+    event.preventDefault();
+    give(form);
+  });
+  document.addEventListener("click", (event) => {
+    const clicked = /** @type {HTMLElement} */ (event.target);
+    const target = /** @type {HTMLElement|null} */ (clicked.closest("[data-do]"));
+    const run = known[target?.dataset.do ?? ""];
+    if (target && run) {
+      event.preventDefault();
+      if (target.getAttribute("aria-disabled") !== "true") run(target.closest("article")?.dataset.id ?? "", target);
+    }
+    if (clicked.closest("#new, .brand a") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      event.preventDefault();
+      here.open(null);
+    }
+  });
+  $("stop").addEventListener("click", (event) => (event.preventDefault(), stop()));
+  $("earlier").addEventListener("click", (event) => (event.preventDefault(), showEarlier()));
+  return { stop, editLast };
+}
 
 function ticked(button) {
   const symbol = button.querySelector(".icon");
@@ -333,32 +435,3 @@ function ticked(button) {
   symbol.replaceWith(tick);
   setTimeout(() => tick.replaceWith(symbol), 1500);
 }
-
-$("stop").addEventListener("click", (event) => (event.preventDefault(), stop()));
-$("earlier").addEventListener("click", async (event) => {
-  event.preventDefault();
-  const first = thread.messages()[0]?.id;
-  try {
-    const older = await request(`/c/${page.id}/items/?before=${first}`);
-    await loadMarkdown();
-    thread.prepend(older.items);
-    scroller.keep(() => (transcript.touch([], true), transcript.paint()));
-    $("earlier").hidden = !(older.earlier ?? older.has_more);
-    $(`m-${first}`)?.querySelector("button")?.focus({ preventScroll: true });
-  } catch (error) {
-    failed(error);
-  }
-});
-// -- The start -------------------------------------------------------------------------------------------
-
-function editLast() {
-  const last = thread.messages().filter((item) => item.type === "user_message").at(-1);
-  if (!last || thread.running()) return false;
-  edit(last.id);
-  return true;
-}
-
-controls({ composer, running: () => Boolean(thread.running()), stop, begin: () => open(null), editLast, chosen: placeholder, failed });
-if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
-if (page.id) scroller.jump();
-socket.connect();

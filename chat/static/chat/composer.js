@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * Where a question is written: keys, size, limit, draft; and the outbox, which holds the one
- * question that is on its way. A question keeps its idempotency key until the server has answered,
+ * Where a question is written: keys, size, limit, draft, the files that go along; and the outbox, which
+ * holds the one question that is on its way. A question keeps its idempotency key until the server has answered,
  * so it may go out again safely; what cannot go out is shown as unsent and can be taken back.
  */
+import { Giving } from "stkweb/files";
 import { newKey, request } from "stkweb/net";
-import { $, MAC, alarm, boot, h, number, say, t } from "stkweb/ui";
-import { loadMarkdown } from "stkweb/transcript";
+import { agentOf, loadMarkdown } from "stkweb/parts";
+import { $, alarm, boot, h, MAC, number, say, t } from "stkweb/ui";
 
 /** Milliseconds of rest before a draft is saved. */
 const REST = 1200;
@@ -16,7 +17,7 @@ const NEAR = 0.8;
 /** Seconds after which an unsent question is tried again. */
 const AGAIN = 5;
 
-/** @typedef {{text: string, agent: string, parent?: string, conversation: string|null, key: string}} Sent */
+/** @typedef {{text: string, agent: string, parent?: string, files?: string[], attachments?: any[], conversation: string|null, key: string}} Sent */
 
 export class Composer {
   /** @type {Sent|null} */
@@ -30,6 +31,10 @@ export class Composer {
   #retry = 0;
   /** @type {Sent|null} what was taken back although it may have arrived */
   #doubtful = null;
+  /** Whether it goes out as soon as its files are there. */
+  #held = false;
+  /** A text that was pasted and might as well be a file. */
+  #pasted = "";
 
   /**
    * @param {{conversation: () => string|null, agent: () => string, local: (sent: Sent|null) => void, unsent: (why: string) => void,
@@ -42,10 +47,19 @@ export class Composer {
     this.send = $("send");
     this.stop = $("stop");
     this.strip = $("strip");
+    this.files = new Giving({
+      conversation: page.conversation,
+      agent: () => agentOf(page.agent()),
+      changed: () => this.#filesChanged(),
+      signedOut: page.signIn,
+      // On a phone the keyboard would cover what was just given.
+      focus: () => matchMedia("(pointer: fine)").matches && this.focus(),
+    });
     this.sendKey = boot.send_key ?? "enter";
     this.form.addEventListener("submit", (event) => (event.preventDefault(), this.submit()));
     this.field.addEventListener("keydown", (event) => this.#key(event));
     this.field.addEventListener("input", () => this.#changed());
+    this.field.addEventListener("paste", (event) => (this.#pasted = this.files.pasted(event) ?? ""));
     this.field.addEventListener("input", () => loadMarkdown(), { once: true });
     addEventListener("pagehide", () => this.#save(true));
     document.addEventListener("visibilitychange", () => document.hidden && this.#save(true));
@@ -65,6 +79,7 @@ export class Composer {
     this.#saved = draft;
     this.set(sessionStorage.getItem(this.#slot) ?? draft);
     this.#note();
+    this.files.open();
   }
 
   /** @param {string} text */
@@ -101,9 +116,11 @@ export class Composer {
     document.querySelector("[data-send-key]")?.replaceChildren(...keys.map((key) => h("kbd", { class: "key" }, key)));
   }
 
-  /** Write a question anew: it takes its old place in the conversation. @param {string} text @param {string} parent the message it follows */
-  edit(text, parent) {
-    this.#editing = { parent, was: this.field.value };
+  /** Write a question anew: it takes its old place in the conversation. @param {string} text @param {string} parent the message it follows @param {any[]} [attachments] */
+  edit(text, parent, attachments = []) {
+    if (!this.#editing) this.#editing = { parent, was: this.field.value };
+    this.#editing.parent = parent;
+    this.files.aside(attachments);
     this.set(text);
     this.#note();
     this.focus();
@@ -112,6 +129,7 @@ export class Composer {
   #key(event) {
     // 229 is what a key is while an input method composes.
     if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === "Escape" && this.#held) return event.preventDefault(), this.#release();
     if (event.key === "Escape" && this.#editing) return event.preventDefault(), this.#leaveEdit();
     if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
     const mod = event.ctrlKey || event.metaKey;
@@ -149,9 +167,12 @@ export class Composer {
     const bytes = this.#bytes();
     const size = { size: number(Math.ceil(bytes / 1024)), limit: number(Math.floor(limit / 1024)) };
     const over = bytes > limit;
-    if (over) this.#note(t("too_long", size), "bad");
+    const offered = Boolean(this.#pasted) && this.field.value.includes(this.#pasted);
+    const file = offered ? [t("make_file"), () => this.#makeFile()] : [];
+    if (over) this.#note(t("too_long", size), "bad", ...file);
+    else if (offered) this.#note(t("long_paste"), "offer", ...file);
     else if (bytes > limit * NEAR) this.#note(t("near_limit", size), "warn");
-    else if (this.strip.dataset.kind === "bad" || this.strip.dataset.kind === "warn") this.#note();
+    else if (["bad", "warn", "offer"].includes(this.strip.dataset.kind ?? "")) this.#note();
     this.send.setAttribute("aria-disabled", String(over));
     return !over;
   }
@@ -168,9 +189,40 @@ export class Composer {
     this.strip.hidden = !text;
   }
 
+  /** What was pasted leaves the text and goes along as a file. */
+  #makeFile() {
+    this.field.value = this.field.value.replace(this.#pasted, () => "");
+    this.files.giveText(this.#pasted);
+    this.#pasted = "";
+    this.#changed();
+  }
+
+  /** Sending waits for the files that are on their way, and says so. */
+  #hold() {
+    this.#held = true;
+    const count = this.files.pending.length;
+    this.#note(t("held", { count }), "held", t("cancel"), () => this.#release());
+    this.send.setAttribute("aria-disabled", "true");
+  }
+
+  #release() {
+    this.#held = false;
+    this.send.setAttribute("aria-disabled", "false");
+    this.#note();
+  }
+
+  #filesChanged() {
+    if (this.strip.dataset.kind === "refused files bad") this.#note();
+    if (!this.#held) return;
+    if (this.files.pending.length) return this.#hold();
+    this.#release();
+    this.submit();
+  }
+
   #leaveEdit() {
     const { was } = this.#editing ?? { was: "" };
     this.#editing = null;
+    this.files.back();
     this.set(was);
     this.#note();
     this.focus();
@@ -178,7 +230,9 @@ export class Composer {
 
   /** The draft as it is, before another conversation takes the field. */
   leave() {
+    if (this.#held) this.#release();
     if (this.#editing) this.#leaveEdit();
+    this.files.leave();
     return this.#save();
   }
 
@@ -197,17 +251,26 @@ export class Composer {
 
   submit() {
     const text = this.field.value;
+    const { trouble, pending } = this.files;
+    if (!text.trim() && (pending.length || this.files.attachments.length)) return this.#note(t("text_first"), "refused files bad");
     if (!text.trim() || this.#busy || !this.#limit()) return;
     if (this.#running) return say(t("wait_or_stop"));
     if (this.outbox) return alarm(t("one_unsent"));
+    if (trouble) return this.#note(t("file_trouble", trouble), "refused files bad"), alarm(t("file_trouble", trouble));
+    if (pending.length) return this.#hold(), say(this.strip.firstElementChild.textContent);
+    /** @type {Sent} */
     const sent = { text, agent: this.page.agent(), conversation: this.page.conversation(), key: newKey() };
+    const { attachments } = this.files;
+    if (attachments.length) Object.assign(sent, { files: attachments.map((file) => file.id), attachments });
     if (this.#editing) sent.parent = this.#editing.parent;
     // The same words again may already be there: under their old key they are not doubled.
     const { key, ...words } = this.#doubtful ?? { key: "" };
-    if (key && Object.keys(words).every((name) => words[name] === sent[name])) sent.key = key;
+    if (key && Object.keys(words).every((name) => String(words[name]) === String(sent[name]))) sent.key = key;
     const left = this.#editing?.was ?? "";
     sessionStorage.removeItem(this.#slot);
     clearTimeout(this.#timer);
+    if (this.#editing) this.files.back();
+    else this.files.clear();
     this.#editing = null;
     this.#saved = "\0";
     this.set(left);
@@ -223,11 +286,12 @@ export class Composer {
   /** The unsent question back into the field. */
   takeBack(doubtful = true) {
     if (!this.outbox || this.#busy) return undefined;
-    const { text, parent } = this.outbox;
+    const { text, parent, attachments = [] } = this.outbox;
     if (doubtful) this.#doubtful = this.outbox;
     this.#done();
     this.page.local(null);
-    if (parent !== undefined) return this.edit(text, parent);
+    if (parent !== undefined) return this.edit(text, parent, attachments);
+    this.files.put(attachments);
     this.set(this.field.value ? `${text}\n\n${this.field.value}` : text);
     this.#changed();
     return this.focus();
@@ -249,9 +313,9 @@ export class Composer {
     this.send.setAttribute("aria-disabled", "true");
     try {
       if (!this.page.online()) return this.page.unsent(t("unsent_offline"));
-      const { text, agent, parent } = sent;
+      const { text, agent, parent, files } = sent;
       const url = sent.conversation ? `/c/${sent.conversation}/messages/` : "/c/";
-      const reply = await request(url, { json: parent === undefined ? { text, agent } : { text, agent, parent }, key: sent.key });
+      const reply = await request(url, { json: { text, agent, parent, files }, key: sent.key });
       this.#done();
       this.#doubtful = null;
       this.#saved = "";

@@ -1,11 +1,12 @@
-// How a text is parsed, whole or still being written: what we add to markdown-it (mathematics, bounded brackets, which
-// addresses are links), the blocks of a part, and half-written marks closed. Must not produce HTML or touch the page.
-// The rules are the twin of chat/markdown/rules.py; keep both word for word alike. For text still being written
-// (env.open) an unfinished formula counts as closed at the end.
+// How a text is parsed, whole or still being written: which blocks a part has, where these begin, which are open.
+// Must not produce HTML or touch the page.
 
 import MarkdownIt from "markdown-it";
 
-// -- The rules -------------------------------------------------------------------------------------------
+// What we add to markdown-it: mathematics, bounded brackets, which addresses are links. Must not produce HTML or touch
+// the page. The twin of chat/markdown/rules.py; keep both word for word alike. For text still being written (env.open)
+// an unfinished formula counts as closed at the end.
+
 
 export const MAX_NESTING = 100;
 // More opening brackets than this in one paragraph make link parsing quadratic.
@@ -238,133 +239,8 @@ function lineOf(state, line) {
   return state.src.slice(state.bMarks[line] + state.tShift[line], state.eMarks[line]);
 }
 
-// -- Parts of a text: which blocks they have, where these begin, which are open --------------------------
-
-/** The text nests deeper than we render. */
-export class TooDeep extends Error {}
-
-const partParser = makeParser();
-partParser.core.ruler.after("block", "loosen", (state) => {
-  if (state.env.loose) loosen(state.tokens);
-});
-partParser.core.ruler.before("inline", "repair", (state) => {
-  if (state.env.repair) repair(state.tokens, state.src);
-});
-
-function loosen(tokens) {
-  for (const token of tokens) {
-    if (token.level === 0 && token.nesting < 0) return;
-    if (token.level === 2 && token.type.startsWith("paragraph_")) token.hidden = false;
-  }
-}
-
-function repair(tokens, source) {
-  const at = tokens.findLastIndex((token) => token.type === "inline");
-  if (at < 0 || tokens.slice(at + 1).some((token) => token.nesting >= 0)) return;
-  const around = tokens[at + 1].type;
-  const complete = around === "td_close" || around === "th_close" || (around === "heading_close" && source.endsWith("\n"));
-  if (!complete && !/\n[ \t]*\n[ \t]*$/.test(source.slice(-200))) tokens[at].content = closeOpenMarks(tokens[at].content);
-}
-
-/**
- * The blocks of a part, without their inline text.
- * @returns {{blocks: object[], lineStarts: number[], where: {inCode: boolean, inTable: boolean}}}
- */
-export function parseBlocks(source, references, open) {
-  const tokens = [];
-  const env = { references: Object.create(references), open };
-  partParser.block.parse(clean(source), partParser, env, tokens);
-  const lineStarts = [0];
-  for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1)) lineStarts.push(at + 1);
-  const blocks = [];
-  for (const token of tokens) {
-    if (token.level >= MAX_NESTING - 1 && source.endsWith("\n")) throw new TooDeep();
-    collect(blocks, token);
-  }
-  const block = blocks.at(-1);
-  if (block?.type === "fence") block.openFence = isOpenFence(source, lineStarts, block);
-  const last = tokens.findLast((token) => token.nesting >= 0);
-  const inCode = last?.type === "code_block" || (last?.type === "fence" && (last.level > 0 || block.openFence));
-  // Until the line under the head has ended it may still get more columns than the head.
-  const inTable = block?.type === "table_open" && lineStarts.length > block.start + 2;
-  return { blocks, lineStarts, where: { inCode, inTable } };
-}
-
-function collect(blocks, token) {
-  if (token.level === 0 && token.nesting >= 0) {
-    const [start, end] = token.map;
-    blocks.push({ type: token.type, start, end, markup: token.markup, definition: token.type === "reference_definition", unsure: Boolean(token.meta?.unclosed), parts: [], loose: false });
-    return;
-  }
-  const block = blocks.at(-1);
-  if (token.type === "list_item_open" && token.level === 1) block.parts.push(token.map[0]);
-  else if (token.type === "tr_open" && token.level === 2) block.parts.push(token.map[0]);
-  else if (token.type === "paragraph_open" && token.level === 2 && block.type.endsWith("list_open")) {
-    block.loose = !token.hidden;
-    block.tells = true; // whether the list is loose shows only in an item's own paragraphs
-  }
-}
-
-function isOpenFence(source, lineStarts, block) {
-  if (block.end - block.start < 2) return true;
-  const closing = new RegExp(`^ {0,3}${block.markup[0]}{${block.markup.length},}[ \\t]*$`);
-  const from = lineStarts[block.end - 1];
-  return !closing.test(source.slice(from, lineStarts[block.end] ?? source.length).replace(/\n$/, ""));
-}
-
-/** How many of the blocks nothing that follows can change: all but the last, and the definition it may belong to. */
-export function closedBlocks(blocks, done) {
-  if (done) return blocks.length;
-  let count = Math.max(0, blocks.length - 1);
-  // A formula that never ends becomes part of the paragraph before it.
-  if (count > 0 && blocks[count].unsure && blocks[count - 1].end === blocks[count].start) count -= 1;
-  while (count > 0 && blocks[count - 1].definition && blocks[count - 1].end === blocks[count].start) count -= 1;
-  return count;
-}
-
-/** The tokens of a part that is final, one group for each block that becomes an element. */
-export function parseWhole(source, references, loose) {
-  const groups = [];
-  for (const token of partParser.parse(clean(source), { references, loose })) {
-    if (token.type === "reference_definition") continue;
-    if (token.level === 0 && token.nesting >= 0) groups.push([]);
-    groups.at(-1).push(token);
-  }
-  return groups;
-}
-
-/** The tokens of a part that is still being written, its open marks closed. */
-export function parseOpen(source, references, loose) {
-  const env = { references: Object.create(references), open: true, repair: true, loose };
-  return partParser.parse(clean(source), env).filter((token) => token.type !== "reference_definition");
-}
-
-/** The labels of possible reference links in a part, as link definitions are looked up. */
-export function labelsIn(source) {
-  if (!source.includes("[")) return [];
-  const labels = source.matchAll(/\[((?:[^[\]\\]|\\.){1,999})\]/gs);
-  return Array.from(labels, (match) => partParser.utils.normalizeReference(match[1]));
-}
-
-/** With newlines for every kind of line's end; half of one is left out until the text is done. */
-export function normalise(text, done) {
-  let whole = text;
-  if (whole.includes("\r")) {
-    if (!done && whole.endsWith("\r")) whole = whole.slice(0, -1); // half of a line's end
-    whole = whole.replace(/\r\n?/g, "\n");
-  }
-  return whole;
-}
-
-/** Whether `after` is `before` and more; unless `exactly`, judged by the end of `before`. */
-export function continues(before, after, exactly) {
-  return exactly ? after.startsWith(before) : after.startsWith(before.slice(-256), Math.max(0, before.length - 256));
-}
-
-// -- Half-written marks ----------------------------------------------------------------------------------
-
-// Held back or closed, so that nothing is shown raw and restyled a moment later. Pure functions on strings; only the
-// display uses them, never the finished text.
+// Half-written marks, held back or closed, so that nothing is shown raw and restyled a moment later. Pure functions on
+// strings; only the display uses them, never the finished text.
 
 // Last lines that may yet become something else, as a whole.
 const UNDECIDED_LINES = [
@@ -396,7 +272,7 @@ function withoutHalfCharacter(text) {
 }
 
 /** The inline Markdown `text` with half-written ends removed and open marks closed. */
-function closeOpenMarks(text) {
+export function closeOpenMarks(text) {
   if (/^\[[ xX]?\]?$/.test(text)) return ""; // a task's box
   const cut = text.replace(/(?:&#?[0-9A-Za-z]{0,31}|<[A-Za-z/!][^\s<>]*|(?<!\\)\\|(?:^|(?<=\s))!|<)$/, "");
   const scan = new Scan(cut);
@@ -530,4 +406,125 @@ class Scan {
 
 function isPunctuation(character) {
   return /[\p{P}\p{S}]/u.test(character);
+}
+
+/** The text nests deeper than we render. */
+export class TooDeep extends Error {}
+
+const partParser = makeParser();
+partParser.core.ruler.after("block", "loosen", (state) => {
+  if (state.env.loose) loosen(state.tokens);
+});
+partParser.core.ruler.before("inline", "repair", (state) => {
+  if (state.env.repair) repair(state.tokens, state.src);
+});
+
+function loosen(tokens) {
+  for (const token of tokens) {
+    if (token.level === 0 && token.nesting < 0) return;
+    if (token.level === 2 && token.type.startsWith("paragraph_")) token.hidden = false;
+  }
+}
+
+function repair(tokens, source) {
+  const at = tokens.findLastIndex((token) => token.type === "inline");
+  if (at < 0 || tokens.slice(at + 1).some((token) => token.nesting >= 0)) return;
+  const around = tokens[at + 1].type;
+  const complete = around === "td_close" || around === "th_close" || (around === "heading_close" && source.endsWith("\n"));
+  if (!complete && !/\n[ \t]*\n[ \t]*$/.test(source.slice(-200))) tokens[at].content = closeOpenMarks(tokens[at].content);
+}
+
+/**
+ * The blocks of a part, without their inline text.
+ * @returns {{blocks: object[], lineStarts: number[], where: {inCode: boolean, inTable: boolean}}}
+ */
+export function parseBlocks(source, references, open) {
+  const tokens = [];
+  const env = { references: Object.create(references), open };
+  partParser.block.parse(clean(source), partParser, env, tokens);
+  const lineStarts = [0];
+  for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1)) lineStarts.push(at + 1);
+  const blocks = [];
+  for (const token of tokens) {
+    if (token.level >= MAX_NESTING - 1 && source.endsWith("\n")) throw new TooDeep();
+    collect(blocks, token);
+  }
+  const block = blocks.at(-1);
+  if (block?.type === "fence") block.openFence = isOpenFence(source, lineStarts, block);
+  const last = tokens.findLast((token) => token.nesting >= 0);
+  const inCode = last?.type === "code_block" || (last?.type === "fence" && (last.level > 0 || block.openFence));
+  // Until the line under the head has ended it may still get more columns than the head.
+  const inTable = block?.type === "table_open" && lineStarts.length > block.start + 2;
+  return { blocks, lineStarts, where: { inCode, inTable } };
+}
+
+function collect(blocks, token) {
+  if (token.level === 0 && token.nesting >= 0) {
+    const [start, end] = token.map;
+    blocks.push({ type: token.type, start, end, markup: token.markup, definition: token.type === "reference_definition", unsure: Boolean(token.meta?.unclosed), parts: [], loose: false });
+    return;
+  }
+  const block = blocks.at(-1);
+  if (token.type === "list_item_open" && token.level === 1) block.parts.push(token.map[0]);
+  else if (token.type === "tr_open" && token.level === 2) block.parts.push(token.map[0]);
+  else if (token.type === "paragraph_open" && token.level === 2 && block.type.endsWith("list_open")) {
+    block.loose = !token.hidden;
+    block.tells = true; // whether the list is loose shows only in an item's own paragraphs
+  }
+}
+
+function isOpenFence(source, lineStarts, block) {
+  if (block.end - block.start < 2) return true;
+  const closing = new RegExp(`^ {0,3}${block.markup[0]}{${block.markup.length},}[ \\t]*$`);
+  const from = lineStarts[block.end - 1];
+  return !closing.test(source.slice(from, lineStarts[block.end] ?? source.length).replace(/\n$/, ""));
+}
+
+/** How many of the blocks nothing that follows can change: all but the last, and the definition it may belong to. */
+export function closedBlocks(blocks, done) {
+  if (done) return blocks.length;
+  let count = Math.max(0, blocks.length - 1);
+  // A formula that never ends becomes part of the paragraph before it.
+  if (count > 0 && blocks[count].unsure && blocks[count - 1].end === blocks[count].start) count -= 1;
+  while (count > 0 && blocks[count - 1].definition && blocks[count - 1].end === blocks[count].start) count -= 1;
+  return count;
+}
+
+/** The tokens of a part that is final, one group for each block that becomes an element. */
+export function parseWhole(source, references, loose) {
+  const groups = [];
+  for (const token of partParser.parse(clean(source), { references, loose })) {
+    if (token.type === "reference_definition") continue;
+    if (token.level === 0 && token.nesting >= 0) groups.push([]);
+    groups.at(-1).push(token);
+  }
+  return groups;
+}
+
+/** The tokens of a part that is still being written, its open marks closed. */
+export function parseOpen(source, references, loose) {
+  const env = { references: Object.create(references), open: true, repair: true, loose };
+  return partParser.parse(clean(source), env).filter((token) => token.type !== "reference_definition");
+}
+
+/** The labels of possible reference links in a part, as link definitions are looked up. */
+export function labelsIn(source) {
+  if (!source.includes("[")) return [];
+  const labels = source.matchAll(/\[((?:[^[\]\\]|\\.){1,999})\]/gs);
+  return Array.from(labels, (match) => partParser.utils.normalizeReference(match[1]));
+}
+
+/** With newlines for every kind of line's end; half of one is left out until the text is done. */
+export function normalise(text, done) {
+  let whole = text;
+  if (whole.includes("\r")) {
+    if (!done && whole.endsWith("\r")) whole = whole.slice(0, -1); // half of a line's end
+    whole = whole.replace(/\r\n?/g, "\n");
+  }
+  return whole;
+}
+
+/** Whether `after` is `before` and more; unless `exactly`, judged by the end of `before`. */
+export function continues(before, after, exactly) {
+  return exactly ? after.startsWith(before) : after.startsWith(before.slice(-256), Math.max(0, before.length - 256));
 }

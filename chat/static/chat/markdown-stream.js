@@ -3,9 +3,7 @@
 // code block not at all. Must end in exactly the nodes that render() gives for the whole text.
 
 import { MAX_UNITS, plain, renderTokens, sanitiseToFragment } from "stkweb/markdown";
-import {
-  TooDeep, clean, closedBlocks, continues, holdBack, labelsIn, normalise, parseBlocks, parseOpen, parseWhole,
-} from "stkweb/markdown-parse";
+import { clean, closedBlocks, continues, holdBack, labelsIn, normalise, parseBlocks, parseOpen, parseWhole, TooDeep } from "stkweb/markdown-parse";
 
 // An open block above this size is shown again only after it grew by a 32nd: total cost stays linear.
 const LARGE_BLOCK = 8 * 1024;
@@ -332,12 +330,16 @@ function grown(size, before) {
   return size < LARGE_BLOCK || size < before || size - before >= before / GROWTH;
 }
 
+// Nodes of an answer that is being written: text that only grows, and a part of the page that becomes equal to freshly
+// made nodes.
+
+
 // -- Text nodes that only grow ---------------------------------------------------------------------------
 
 // An open code block and an answer shown as plain text cost nothing but their new text.
 
 /** A text node that shows a text from some point on. */
-class GrowingText {
+export class GrowingText {
   /** @param {Text} node @param {number} shown how much of the text it shows already */
   constructor(node, shown) {
     this.node = node;
@@ -354,13 +356,13 @@ class GrowingText {
 }
 
 /** The marks that open the code block at `start`, or null when it is indented. */
-function openingFence(text, start) {
+export function openingFence(text, start) {
   const found = /^(`{3,}|~{3,})/.exec(text.slice(start, text.indexOf("\n", start)));
   return found ? found[1] : null;
 }
 
 /** An open code block that begins at the margin. */
-class OpenCode {
+export class OpenCode {
   /** @param {Element} code @param {string} fence @param {number} shown the text's length so far, at a line's end */
   constructor(code, fence, shown) {
     this.closing = new RegExp(`^ {0,3}${fence[0]}{${fence.length},}[ \\t]*$`);
@@ -390,7 +392,7 @@ class OpenCode {
  * Make parent's children from index `first` on equal to `fresh` (nodes that may be moved into the page).
  * @param {boolean} keepRest leave what follows them
  */
-function morphChildren(parent, fresh, first = 0, keepRest = false) {
+export function morphChildren(parent, fresh, first = 0, keepRest = false) {
   const wanted = [...fresh];
   wanted.forEach((node, i) => {
     const old = parent.childNodes[first + i];
@@ -401,7 +403,7 @@ function morphChildren(parent, fresh, first = 0, keepRest = false) {
 }
 
 /** Make `old` equal to `fresh`; @returns {Node} the node now in its place */
-function morph(old, fresh) {
+export function morph(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
     old.replaceWith(fresh);
     return fresh;

@@ -2,7 +2,7 @@
 // Must not fetch anything an answer names. For every text the HTML equals the server's, byte for byte.
 
 import "dompurify";
-import { HTTP, MAIL, MAX_NESTING, TooDeep, clean, isDestination, makeParser, strip } from "stkweb/markdown-parse";
+import { clean, HTTP, isDestination, MAIL, makeParser, MAX_NESTING, strip, TooDeep } from "stkweb/markdown-parse";
 
 // -- Tokens to HTML --------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Output {
   }
 
   tableOpen() {
-    return `<div class="table-scroll" tabindex="0" role="region" aria-label="${escape(labels.table)}"><table>`;
+    return `<div class="table-scroll" tabindex="0" role="group" aria-label="${escape(labels.table)}"><table>`;
   }
 
   cellOpen(tag, token) {

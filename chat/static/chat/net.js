@@ -21,6 +21,8 @@ export class Refused extends Error {
     this.kept = body.kept ?? "";
     this.next = body.next ?? "";
     this.retryAfter = Number(body.retry_after ?? 0) || 0;
+    /** Where the next slice of a file begins, as the server knows it. @type {number|undefined} */
+    this.offset = body.offset;
   }
 
   /** True where the same request may go out again unchanged: it may never have arrived, or the server was not well. */
@@ -29,6 +31,7 @@ export class Refused extends Error {
   }
 }
 
+/** The token that a request which changes something has to carry. */
 function csrf() {
   const cookie = document.cookie.match(/(?:^|;\s*)(?:__Host-|__Secure-)?\w*csrf(?:token)?=([^;]+)/);
   const field = /** @type {HTMLInputElement|null} */ (document.querySelector("[name=csrfmiddlewaretoken]"));
@@ -60,19 +63,54 @@ async function send(url, options = {}) {
 /** A request that answers JSON. Throws `Refused`. @param {string} url @param {Parameters<typeof send>[1]} [options] */
 export async function request(url, options) {
   const response = await send(url, options);
-  if (response.type === "opaqueredirect" || response.status === 401) throw new Refused("signed_out", 401);
-  const text = await response.text();
+  if (response.type === "opaqueredirect") throw new Refused("signed_out", 401);
+  return reading(response.status, await response.text(), Number(response.headers.get("Retry-After")));
+}
+
+/** What the server answered. Throws `Refused` where it is a refusal. @returns {any} */
+function reading(status, text, wait) {
+  if (status === 401) throw new Refused("signed_out", 401);
+  const ok = status >= 200 && status < 300;
   /** @type {any} */
   let body = {};
   try {
     body = text ? JSON.parse(text) : {};
   } catch {
-    if (response.ok) throw new Refused("unreadable", 200);
+    if (ok) throw new Refused("unreadable", 200);
   }
-  if (response.ok) return body;
+  if (ok) return body;
   const error = body.error ?? {};
-  const retryAfter = error.retry_after ?? Number(response.headers.get("Retry-After"));
-  throw new Refused(error.code ?? `http_${response.status}`, response.status, { ...error, retry_after: retryAfter });
+  throw new Refused(error.code ?? `http_${status}`, status, { ...error, retry_after: error.retry_after ?? wait });
+}
+
+/**
+ * Sends bytes and tells how far they are, which fetch cannot. Throws `Refused`; "network" where nothing moves.
+ * @param {string} url @param {ArrayBuffer} bytes
+ * @param {{headers: Record<string, string>, progress: (sent: number) => void, signal: AbortSignal}} how
+ * @returns {Promise<any>}
+ */
+export function put(url, bytes, { headers, progress, signal }) {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    const cut = () => reject(new Refused("network"));
+    let still = 0;
+    const moving = () => (clearTimeout(still), (still = setTimeout(() => xhr.abort(), REQUEST_TIMEOUT)));
+    xhr.open("PUT", url);
+    for (const [name, value] of Object.entries({ Accept: "application/json", "X-CSRFToken": csrf(), ...headers })) xhr.setRequestHeader(name, value);
+    xhr.upload.onprogress = (event) => (moving(), progress(event.loaded));
+    xhr.onerror = xhr.onabort = cut;
+    xhr.onloadend = () => clearTimeout(still);
+    xhr.onload = () => {
+      try {
+        resolve(reading(xhr.status, xhr.responseText, Number(xhr.getResponseHeader("Retry-After"))));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    signal.addEventListener("abort", () => xhr.abort(), { once: true });
+    moving();
+    xhr.send(bytes);
+  });
 }
 
 /** Sign in where we are. @returns {Promise<"in"|"wrong"|"throttled">} throws `Refused` when nobody answers */
@@ -204,7 +242,7 @@ export class Socket extends EventTarget {
     this.downSince ??= this.now();
     this.dispatchEvent(new Event("down"));
     if (!this.#heard && !this.#closed) this.dispatchEvent(new Event("unheard"));
-    if (code === 4401 || code === 4403) {
+    if (code === 4401) {
       this.#closed = true;
       this.dispatchEvent(new Event("out"));
     }

@@ -79,9 +79,11 @@ export class Sidebar {
       if (id === this.page.current()) this.page.gone(id);
       return;
     }
+    // Of a conversation that is not in the list this tells too little to show it.
+    if (!known && !title) return;
     // What is open in front of somebody is read.
     const seen = id === this.page.current() && !document.hidden;
-    this.put({ id, title: title ?? known?.title ?? "", updated_at: updated_at ?? known?.updated_at, running: state === "running", unread: Boolean(unread) && !seen });
+    this.put({ id, title: title ?? known?.title ?? "", updated_at: updated_at ?? known?.updated_at ?? new Date().toISOString(), running: state === "running", unread: Boolean(unread) && !seen });
     if (known && title && known.title !== title) this.page.renamed(id, title);
     else if (id === this.page.current() && title) this.page.renamed(id, title);
   }

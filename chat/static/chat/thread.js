@@ -10,9 +10,10 @@
  * @typedef {{parent?: string|null, author?: string, state?: string, error?: Fault|null, agent?: {id: string, name: string},
  *   stop_reason?: string|null, duration_ms?: number|null, usage?: Usage|null, sources?: {id: string, title: string, url?: string|null}[],
  *   continues?: string|null, siblings?: string[], reasoning_ms?: number|null, trimmed?: number, continued?: number, on_length?: string,
- *   place?: {before: number, seconds: number}|null}} Extra
- * @typedef {{id: string, type: string, created_at: string, content?: {type: string, text: string}[],
- *   workflow?: {tasks: {type: string, title?: string, content?: string}[]}, stkweb?: Extra}} Item
+ *   place?: {before: number, seconds: number}|null, waited?: number|null, ended_at?: string|null, answer?: string, over?: boolean}} Extra
+ * @typedef {{id: string, type: string, created_at: string, content?: {type: string, text: string}[], attachments?: import("stkweb/files").Attachment[],
+ *   workflow?: {tasks: {type: string, title?: string, content?: string}[]}, stkweb?: Extra,
+ *   name?: string, arguments?: any, status?: string, output?: any}} Item
  * @typedef {{changed: Set<string>, ordered: boolean, gap: boolean, events: any[]}} Outcome
  */
 
@@ -24,8 +25,9 @@ export const textOf = (item) => (item.content ?? []).map((part) => part.text ?? 
 /** @param {Item|undefined} item */
 export const isRunning = (item) => item?.type === "assistant_message" && RUNNING.has(item.stkweb?.state ?? "");
 
-/** @param {string} id the answer that a workflow item (its thoughts) belongs to */
-const answerOf = (id) => id.replace(/\.r$/, "");
+/** @param {string} id the answer that an item of its thoughts or of a tool it called belongs to */
+const answerOf = (id) => id.replace(/\.(r|c\d+)$/, "");
+const MESSAGES = new Set(["user_message", "assistant_message"]);
 
 export class Thread {
   /** @param {string} id @param {number|null} seq @param {Item[]} items */
@@ -36,9 +38,14 @@ export class Thread {
     this.items = new Map(items.map((item) => [item.id, structuredClone(item)]));
   }
 
-  /** Questions and answers in order; thoughts are reached through `thoughts()`. @returns {Item[]} */
+  /** Questions and answers in order; what belongs to an answer has doors of its own. @returns {Item[]} */
   messages() {
-    return [...this.items.values()].filter((item) => item.type !== "workflow");
+    return [...this.items.values()].filter((item) => MESSAGES.has(item.type));
+  }
+
+  /** The tools that an answer called. @param {string} answer @returns {Item[]} */
+  calls(answer) {
+    return [...this.items.values()].filter((item) => item.type === "client_tool_call" && answerOf(item.id) === answer);
   }
 
   /** @param {string} answer @returns {string} */
@@ -96,7 +103,7 @@ export class Thread {
         this.#update(event.item_id, event.update, outcome);
         break;
       case "progress_update":
-        this.#place(event.stkweb ?? {}, outcome);
+        this.#waits(event.stkweb ?? {}, outcome);
         break;
       case "thread.item.removed":
         if (this.items.delete(event.item_id)) outcome.ordered = true;
@@ -105,11 +112,11 @@ export class Thread {
     }
   }
 
-  /** Where an answer waits before it begins. */
-  #place({ item_id: id, place }, outcome) {
+  /** Where, or for how long, an answer waits before it begins. */
+  #waits({ item_id: id, place = null, waited = null }, outcome) {
     const item = this.items.get(id);
     if (!item) return;
-    this.items.set(id, { ...item, stkweb: { ...item.stkweb, place } });
+    this.items.set(id, { ...item, stkweb: { ...item.stkweb, place, waited } });
     outcome.changed.add(id);
   }
 
@@ -125,11 +132,12 @@ export class Thread {
       this.#insertBefore(answerOf(item.id), item);
       return;
     }
+    if (item.type === "client_tool_call") return void this.items.set(item.id, item);
     const parent = item.stkweb?.parent;
     const ids = [...this.items.keys()];
     const at = parent === null && item.type === "user_message" ? -1 : ids.indexOf(parent ?? "");
     if (at >= 0 || parent === null) {
-      for (const id of ids.slice(at + 1)) if (answerOf(id) !== item.id) this.items.delete(id);
+      for (const id of ids.slice(at + 1)) if (answerOf(id) !== item.id && answerOf(id) !== parent) this.items.delete(id);
     }
     this.items.set(item.id, item);
   }

@@ -3,49 +3,15 @@
  * Draws the messages of a thread: adopts what the server drew, adds and changes what is new, once a
  * frame. Parts that did not change keep their nodes, so a selection or an open fold survives.
  */
+import { attachments, button, calls, enhance, foot, loadMarkdown, markdown, notice, pauseOf, siblings, sources, told, Waiting } from "stkweb/parts";
 import { isRunning, textOf } from "stkweb/thread";
-import { button, foot, notice, siblings, sources, told, waiting } from "stkweb/parts";
-import { choice, duration, h, icon, number, say, strings, t, time, timeElement, wholeTime } from "stkweb/ui";
+import { choice, duration, h, icon, number, say, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
-/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, since: number, spoken: number, placed: string}} Drawn */
+/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, wait: Waiting|null, spoken: number, calls: string}} Drawn */
 
 /** Parts of an answer in their order; each is replaced alone. */
-const ORDER = ["header", "reasoning", "waiting", "prose", "sources", "told", "state", "foot"];
-const HINT_AFTER = 10_000;
-
-let markdown = null;
-/** Rendering comes when an answer has need of it: a page that is only read does without. */
-export async function loadMarkdown() {
-  // A deployment in between may have taken the file away: then the words alone are shown.
-  markdown ??= await Promise.all([import("stkweb/markdown"), import("stkweb/markdown-stream")])
-    .then(([whole, live]) => ({ ...whole, ...live }))
-    .catch(() => unrendered);
-  markdown.setLabels({ open: strings.open, image: strings.image, table: strings.table });
-  return markdown;
-}
-
-const unrendered = {
-  setLabels: () => {},
-  StreamRenderer: class {
-    constructor(element) {
-      this.element = element;
-    }
-    update(text) {
-      unrendered.renderInto(this.element, text);
-    }
-    finish(text) {
-      unrendered.renderInto(this.element, text);
-    }
-  },
-  renderInto: (element, text) => element.replaceChildren(h("pre", { class: "plain", dir: "auto" }, text)),
-};
-
-async function enhance(element) {
-  if (!element.querySelector(".code, .math, pre")) return;
-  const extra = await import("stkweb/markdown-enhance").catch(() => null);
-  extra?.enhanceBlocks(element, { strings, announce: say });
-}
+const ORDER = ["header", "reasoning", "waiting", "prose", "calls", "sources", "told", "state", "foot"];
 
 export class Transcript {
   /** @type {Map<string, Drawn>} */
@@ -71,7 +37,7 @@ export class Transcript {
       element.title = wholeTime(element.dateTime);
     }
     for (const element of root.querySelectorAll(".answer:not(.live) .prose")) enhance(element);
-    if (thread.running()) this.touch([thread.running()?.id ?? ""]);
+    this.touch(thread.messages().filter((item) => isRunning(item) || pauseOf(item)).map((item) => item.id));
   }
 
   #adopt(element) {
@@ -83,8 +49,10 @@ export class Transcript {
     drawn.thoughts = this.thread.thoughts(id);
     // The server named it by its own clock.
     if (item) element.setAttribute("aria-label", label(item));
-    if (item) drawn.signature = this.#signature(item);
-    if (slots.waiting) this.#wait(drawn);
+    drawn.calls = callFacts(this.thread.calls(id), this.#last()?.id !== id);
+    // A notice that counts down is this page's to draw.
+    if (item && !pauseOf(item)) drawn.signature = this.#signature(item);
+    if (slots.waiting) (drawn.wait = new Waiting(slots.waiting)).show(item?.stkweb ?? {});
     this.#drawn.set(id, drawn);
   }
 
@@ -110,13 +78,13 @@ export class Transcript {
     this.#frame ||= requestAnimationFrame(() => this.paint());
   }
 
-  /** A question as it was typed, before any reply; drawn at once. @param {{text: string, agent: any}|null} sent */
+  /** A question as it was typed, before any reply; drawn at once. @param {{text: string, agent: any, attachments?: any[]}|null} sent */
   local(sent) {
     const now = new Date().toISOString();
     this.#late = "";
     this.#local = sent
       ? [
-          { id: "local", type: "user_message", created_at: now, content: [{ type: "input_text", text: sent.text }] },
+          { id: "local", type: "user_message", created_at: now, content: [{ type: "input_text", text: sent.text }], attachments: sent.attachments },
           { id: "local.a", type: "assistant_message", created_at: now, content: [], stkweb: { state: "queued", agent: sent.agent } },
         ]
       : [];
@@ -195,8 +163,9 @@ export class Transcript {
 
   /** What the quiet parts of a message depend on; the text of an answer is not among it. */
   #signature(item) {
-    if (item.type === "user_message") return JSON.stringify([textOf(item), item.stkweb?.siblings, item.id === "local", item.id === "local" && this.#late]);
-    return JSON.stringify([item.stkweb, this.#last()?.id === item.id, Boolean(this.thread.running()), Boolean(textOf(item))]);
+    if (item.type === "user_message") return JSON.stringify([textOf(item), item.attachments, item.stkweb?.siblings, item.id === "local", item.id === "local" && this.#late]);
+    const made = this.thread.calls(item.id).map((call) => call.status);
+    return JSON.stringify([item.stkweb, made, this.#last()?.id === item.id, Boolean(this.thread.running()), Boolean(textOf(item))]);
   }
 
   #last() {
@@ -216,7 +185,8 @@ export class Transcript {
         : null
       : h("div", { class: "foot" }, timeElement(item.created_at),
           h("div", { class: "acts" }, siblings(item), act("copy", t("copy_question"), "copy"), act("edit", t("edit_question"), "edit")));
-    element.replaceChildren(h("div", { class: "bubble", dir: "auto" }, text), ...(foot ? [foot] : []));
+    const files = item.attachments?.length ? [attachments(item.attachments)] : [];
+    element.replaceChildren(h("div", { class: "bubble", dir: "auto" }, text), ...files, ...(foot ? [foot] : []));
     if (element.classList.contains("long")) element.append(button("unfold", t("show_all"), "down"));
   }
 
@@ -230,41 +200,31 @@ export class Transcript {
     drawn.element.setAttribute("aria-label", label(item));
     const took = !live && extra.duration_ms != null && h("span", { class: "took" }, duration(extra.duration_ms));
     slot(drawn, "header", h("header", {}, h("h2", {}, name), extra.continues && h("span", { class: "continued" }, t("continued")), timeElement(item.created_at), took));
-    slot(drawn, "waiting", live && !textOf(item) ? drawn.slots.waiting ?? waiting() : null);
-    if (drawn.slots.waiting && !drawn.since) this.#wait(drawn);
-    if (drawn.slots.waiting) this.#place(drawn, extra.place);
+    if (live && !textOf(item)) (drawn.wait ??= new Waiting()).show(extra);
+    slot(drawn, "waiting", live && !textOf(item) ? drawn.wait.element : null);
     if (!drawn.slots.prose) slot(drawn, "prose", h("div", { class: "prose" }));
+    this.#calls(drawn, item);
     slot(drawn, "sources", extra.sources?.length ? sources(extra.sources) : null);
     slot(drawn, "told", told(extra));
     slot(drawn, "state", live ? null : notice(item, this.#open(item)));
     slot(drawn, "foot", live ? null : foot(item, this.#open(item)));
   }
 
-  /** A wait has an end that is told: after ten seconds the line says that it goes on. */
-  #wait(drawn) {
-    drawn.since = performance.now();
-    setTimeout(() => {
-      if (!drawn.slots.waiting?.isConnected || drawn.placed) return;
-      drawn.slots.waiting.lastElementChild.textContent = t("waiting_long");
-      say(t("waiting_long"));
-    }, HINT_AFTER);
-  }
-
-  /** Why it waits, and about how long, when it is the agent's allowance. */
-  #place(drawn, place) {
-    if (!place && !drawn.placed) return;
-    const seconds = place && number(place.seconds);
-    const text = !place ? t("thinking") : place.before ? t("place", { count: place.before, seconds }) : t("place_next", { seconds });
-    drawn.slots.waiting.lastElementChild.textContent = text;
-    // Each step forward is said, a changed estimate is not.
-    if (place && drawn.placed !== `${place.before}`) say(text);
-    drawn.placed = place ? `${place.before}` : "";
-    if (!place) this.#wait(drawn);
+  /** Kept as they are until one of them changes: an output that is being typed, a fold that is open. */
+  #calls(drawn, item) {
+    const made = this.thread.calls(item.id);
+    const over = this.#last()?.id !== item.id;
+    const facts = callFacts(made, over);
+    if (facts === drawn.calls) return;
+    drawn.calls = facts;
+    const open = new Set([...drawn.element.querySelectorAll("details.call[open]")].map((fold) => fold.dataset.call));
+    slot(drawn, "calls", made.length ? calls(made, over, open, this.thread.id) : null);
   }
 
   #thoughts(drawn, item) {
     const text = this.thread.thoughts(item.id);
     if (!text) return;
+    if (drawn.wait) drawn.wait.thinking = true;
     const milliseconds = item.stkweb?.reasoning_ms;
     const label = milliseconds ? t("thought", { seconds: number(Math.max(1, Math.round(milliseconds / 1000))) }) : t("thoughts");
     if (!drawn.slots.reasoning) {
@@ -318,7 +278,9 @@ export class Transcript {
 /** @param {Item} item who said it, and when */
 const label = (item) => t("by", { author: item.type === "user_message" ? t("you") : (item.stkweb?.agent?.name ?? ""), time: time(item.created_at) });
 
-const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", since: 0, spoken: 0, placed: "" });
+const callFacts = (made, over) => (made.length ? JSON.stringify([made.map((call) => [call.id, call.status, call.stkweb?.over]), over]) : "");
+
+const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", wait: null, spoken: 0, calls: "" });
 
 /** Put a part where it belongs among the parts that are there; null takes it away. */
 function slot(drawn, name, node) {

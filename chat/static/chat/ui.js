@@ -68,9 +68,24 @@ export const number = (value) => integers.format(value);
 export const time = (when) => (daysAgo(when) > 0 ? dayClock : clock).format(new Date(when));
 export const wholeTime = (when) => whole.format(new Date(when));
 export function duration(milliseconds) {
+  if (milliseconds < 50) return t("under", { seconds: tenths.format(0.1) });
   if (milliseconds < 60_000) return t("seconds", { seconds: tenths.format(Math.floor((milliseconds + 50) / 100) / 10) });
   const seconds = Math.floor((milliseconds + 500) / 1000);
   return t("minutes", { minutes: Math.floor(seconds / 60), seconds: seconds % 60 });
+}
+/** Whole seconds as a wait is told: "34 s", "2 min", "2 min 5 s". @param {number} seconds */
+export function span(seconds) {
+  const rest = Math.max(0, Math.round(seconds));
+  if (rest < 60) return t("seconds", { seconds: number(rest) });
+  const minutes = Math.floor(rest / 60);
+  return rest % 60 ? t("minutes", { minutes, seconds: rest % 60 }) : t("whole_minutes", { minutes });
+}
+/** @param {number} bytes as "812 B", "48 KB", "3.2 MB"; 1024 of one are the next */
+export function sizeOf(bytes) {
+  const step = bytes < 1024 ? 0 : bytes < 1024 * 1024 ? 1 : 2;
+  const tenth = Math.round((bytes * 10) / 1024 ** step) / 10;
+  const value = step < 2 ? Math.ceil(bytes / 1024 ** step) : tenth;
+  return `${(Number.isInteger(value) ? integers : tenths).format(value)}\u00a0${["B", "KB", "MB"][step]}`;
 }
 /** Calendar days between then and now in the person's zone; a clock that is ahead is "today". */
 export function daysAgo(when, now = new Date()) {
