@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 
 from tests.agent_server import agent_server  # noqa: F401 (a fixture)
-from tests.real_server import PASSWORD, Database, Server, Template, running
+from tests.contexts import Contexts
+from tests.real_server import PASSWORD, Database, Server, Template, drop_template, running
 
 CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-extensions"]
@@ -37,6 +39,8 @@ NO_CHROMIUM = f"no Chromium at {CHROMIUM}: install it, or set CHROMIUM to its pa
 
 def pytest_configure(config: pytest.Config) -> None:
     """A data folder of the run's own, plain static names, and cheap password hashes."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="stkweb-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     settings.DATA_DIR = folder
@@ -98,6 +102,34 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     if connection.vendor == "sqlite":
         with django_db_blocker.unblock(), connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode=WAL")
+        _flush_past_triggers(connection)
+
+
+def _flush_past_triggers(connection: Any) -> None:
+    """A test with real transactions ends with DELETE on every table, which append-only ones refuse."""
+    from chat.models import append_only
+
+    plain = connection.ops.sql_flush
+
+    def flush(*values: Any, **options: Any) -> list[str]:
+        around = [
+            [sql for table in append_only.TABLES for sql in change("sqlite", table)]
+            for change in (append_only.release, append_only.protect)
+        ]
+        return [*around[0], *plain(*values, **options), *around[1]]
+
+    connection.ops.sql_flush = flush
+
+
+@pytest.fixture(autouse=True)
+def _emptied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test with real transactions is followed by DELETE on every table; triggers refuse that on SQLite."""
+    real = "transactional_db" in request.fixturenames
+    if real:
+        request.getfixturevalue("transactional_db")  # so that it is still there afterwards
+    yield
+    if real:
+        empty_protected_tables()
 
 
 @pytest.fixture
@@ -146,14 +178,44 @@ def demo_agent(db: None) -> Any:
     return Agent.objects.create(name="Demo", kind=Agent.Kind.DEMO)
 
 
+def empty_protected_tables() -> None:
+    """Empty the tables that refuse DELETE (SQLite), and protect them again as they were."""
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = cursor.fetchall()
+        for name, _table, _sql in triggers:
+            cursor.execute(f"DROP TRIGGER {name}")
+        for table in {table for _name, table, _sql in triggers}:
+            cursor.execute(f"DELETE FROM {table}")
+        for _name, _table, sql in triggers:
+            cursor.execute(sql)
+
+
 # -- real processes ------------------------------------------------------------------------------
+
+
+def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """One for all workers of the run."""
+    own = factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What the workers shared is dropped by the one who waits for them."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory is not None and not hasattr(session.config, "workerinput"):
+        drop_template(factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def _template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     database = Database()
     try:
-        yield Template(tmp_path_factory.mktemp("template"), database)
+        yield Template(_folder_of_the_run(tmp_path_factory), database)
     finally:
         database.drop_all()
 
@@ -213,29 +275,25 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-#: Reports what the Content-Security-Policy blocked.
-_WATCH = """
-document.addEventListener("securitypolicyviolation", event => window.stkwebViolation(
-  [event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber, event.sample].join(" ")));
-"""
+@pytest.fixture(scope="session")
+def _contexts(browser: Any) -> Contexts:
+    return Contexts(browser)
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """open_page(server, "alice", **context options): a page of a context of its own, signed in.
+def open_page(_contexts: Contexts) -> Iterator[Callable[..., Any]]:
+    """open_page(server, "alice", **context options): a page of a context that nobody else uses, signed in.
 
     `page.problems` collects what should not be: CSP violations, script errors, requests to other
     hosts. Nobody is signed in when the name is None.
     """
-    contexts = []
+    taken = []
 
     def make(server: Server, username: str | None = None, **options: Any) -> Any:
         options = {"base_url": server.base_url, "locale": "en-GB", **options}
-        context = browser.new_context(**options)
-        contexts.append(context)
         problems: list[str] = []
-        context.expose_function("stkwebViolation", lambda text: problems.append(f"CSP: {text}"))
-        context.add_init_script(_WATCH)
+        taken.append(_contexts.take(options, problems))
+        context = taken[-1].browser
         if username is not None:
             context.add_cookies(server.cookies(server.sign_in(username)))
         page = context.new_page()
@@ -245,8 +303,8 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         return page
 
     yield make
-    for context in contexts:
-        context.close()
+    for context in taken:
+        _contexts.give_back(context)
 
 
 def _note_foreign(server: Server, url: str, problems: list[str]) -> None:

@@ -94,4 +94,6 @@ class Page:
 def _text_of(item: dict[str, Any]) -> str:
     if item["type"] == "workflow":
         return item["workflow"]["tasks"][0]["content"]
+    if item["type"] == "client_tool_call":
+        return str(item.get("output", ""))
     return item["content"][0]["text"]

@@ -11,13 +11,16 @@
     server.log                          everything it has written
 
 Each has a data folder of its own, copied from a template that `manage.py setup` made once for the
-session: SQLite, or with DATABASE_URL a database of its own on that server. Accounts: alice, bob,
-charlie; staff (may enter the administration, has no permission); admin. All with PASSWORD.
+run, whatever the number of its workers: SQLite, or with DATABASE_URL a database of its own on that
+server. Accounts: alice, bob, charlie; newcomer (never asks anything at a shared server); staff (may
+enter the administration, has no permission); admin. All with PASSWORD.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -35,7 +38,7 @@ import requests
 from ulid import ULID
 
 ROOT = Path(__file__).resolve().parent.parent
-PEOPLE = ("alice", "bob", "charlie")
+PEOPLE = ("alice", "bob", "charlie", "newcomer")
 PASSWORD = "correct-horse-battery-7"
 #: Seconds for a start on a machine that several people use at once.
 START = 60.0
@@ -111,13 +114,24 @@ class Database:
 
 
 class Template:
-    """A data folder that is set up once and copied for every server."""
+    """A data folder that is set up once, by the first worker of the run, and copied for every server."""
 
     def __init__(self, folder: Path, database: Database) -> None:
-        self.folder = folder
+        self.folder = folder / "template"
         self.database = database
-        self.database_url = database.create()
-        env = own_environment(folder, **self.settings(self.database_url))
+        made = folder / "template.database"  # holds the address of its database
+        with (folder / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                self.database_url = Database().create()  # dropped at the end of the run, by `drop_template`
+                made.write_text(self.database_url)
+                self._set_up()
+                (self.folder / "ready").touch()
+        self.database_url = made.read_text()
+        assert (self.folder / "ready").exists(), "another worker could not set the template up"
+
+    def _set_up(self) -> None:
+        env = own_environment(self.folder, **self.settings(self.database_url))
         for arguments, code in ((["setup"], ""), (["shell"], _MAKE_PEOPLE)):
             done = subprocess.run(
                 [sys.executable, "manage.py", *arguments],
@@ -134,7 +148,18 @@ class Template:
     def copy_to(self, data: Path) -> dict[str, str]:
         """Make `data` a copy; returns the settings that reach its database."""
         shutil.copytree(self.folder, data, copy_function=_link_static)
+        # Servers of one key are one installation to Redis: they would hear each other's news.
+        (data / "secrets" / "secret_key").write_text(secrets.token_urlsafe(50), encoding="utf-8")
         return self.settings(self.database.create(self.database_url) if self.database_url else "")
+
+
+def drop_template(folder: Path) -> None:
+    """Drop the database of the template that the run made in `folder`, if it made one."""
+    made = folder / "template.database"
+    if made.exists() and (url := made.read_text()):
+        database = Database()
+        database.made.append(urlsplit(url).path[1:])
+        database.drop_all()
 
 
 def _link_static(source: str, target: str) -> None:

@@ -114,3 +114,18 @@ def test_it_warns_of_passwords_in_the_clear(
 ) -> None:
     settings.LISTEN, settings.HTTPS, settings.TRUST_PROXY = listen, https, trusted
     assert ids(checks.check_network) == expected
+
+
+def test_files_in_s3_need_what_speaks_it(settings: Any, monkeypatch: Any) -> None:
+    settings.S3_BUCKET = "files"
+    assert checks.check_files() == []
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    assert [found.id for found in checks.check_files()] == ["stkweb.E007"]
+
+
+@pytest.mark.parametrize(("url", "fine"), [
+    ("", True), ("tcp://127.0.0.1:3310", True), ("unix:///run/clamd.ctl", True), ("localhost:3310", False),
+])  # fmt: skip
+def test_the_scanner_s_address_is_one(settings: Any, url: str, fine: bool) -> None:
+    settings.CLAMAV_URL = url
+    assert [found.id for found in checks.check_files()] == ([] if fine else ["stkweb.E008"])

@@ -73,3 +73,20 @@ def test_the_commands_of_the_readme_exist() -> None:
     agent = load_command_class("chat", "agent").create_parser("manage.py", "agent").format_help()
     for command in set(re.findall(r"\$manage agent ([a-z]+)", readme)):
         assert command in agent
+
+
+def test_what_holds_a_promise_about_faults_exists() -> None:
+    named = re.findall(r"`([a-z0-9_/]+\.py)(?:::(test_[a-z0-9_]+))?`", (ROOT / "docs/faults.md").read_text())
+    assert len(named) > 150
+    for file, name in named:
+        source = (ROOT / "tests" / file).read_text()
+        assert not name or f"def {name}(" in source, f"{file}::{name}"
+
+
+def test_whoever_names_a_fault_is_in_the_table() -> None:
+    table = (ROOT / "docs/faults.md").read_text()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for function in re.findall(
+            r'^def (test_\w+)\(.*?^    """[^"]*\b(?:R|S)\d\d\b', path.read_text(), re.M | re.S
+        ):
+            assert path.relative_to(ROOT / "tests").as_posix() in table, function

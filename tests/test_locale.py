@@ -37,7 +37,7 @@ ALIKE = {
     "CPF",
     "StackSpot", "proxy", "Tokens", "{author}, {time}", "%(author)s, %(time)s", "{seconds} s",
     "%(seconds)s s", "{minutes} min {seconds} s", "%(minutes)d min %(seconds)d s", "{total} tokens",
-    "%(total)s tokens",
+    "%(total)s tokens", "tokens", "{minutes} min", "API", "links", "%s s", "× %s",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.test import Client
 
-from chat.models import Agent, Conversation, LedgerEntry, Message, new_id
+from chat.models import Agent, AuditEvent, Conversation, LedgerEntry, Message, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +27,7 @@ FIELDS = {
     "new_secret": SECRET,
     "options": "{}",
     "on_length": "ask",
+    "on_stop": "cut",
     "continue_times": "3",
     "ca_bundle": "",
     "proxy": "",
@@ -56,11 +57,13 @@ def agent() -> Agent:
 def entry(**fields: Any) -> LedgerEntry:
     now = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
     values: dict[str, Any] = {
-        "public_id": new_id(), "username": "alice", "agent_name": "Architect", "agent_kind": "stackspot",
+        "public_id": new_id(), "username": "alice", "agent_name": "Architect", "provider": "stackspot",
         "conversation_id": new_id(), "message_id": new_id(), "certainty": "reported", "outcome": "completed",
         "started_at": now, "ended_at": now, "duration_ms": 1200, "user_tokens": 11, "output_tokens": 7,
     }  # fmt: skip
-    return LedgerEntry.objects.create(**{**values, **fields})
+    row = LedgerEntry(**{**values, **fields})
+    LedgerEntry.objects.append([row])
+    return row
 
 
 # -- agents ----------------------------------------------------------------------------------------
@@ -154,6 +157,26 @@ def test_staff_without_the_permission_changes_no_agent(staff: Any, agent: Agent)
     assert client.post("/admin/chat/agent/add/", fields).status_code == 403
     agent.refresh_from_db()
     assert agent.base_url == "https://agents.example"
+    told = AuditEvent.objects.filter(action="agent.refused").order_by("pk").values_list("actor", "target")
+    assert list(told) == [("staff", f"agent:{agent.name}"), ("staff", "agent:-")], "S21"
+
+
+def test_nobody_changes_an_agent_through_the_fields_of_a_send(alice: Any, agent: Agent) -> None:
+    """S21: mass assignment."""
+    client = Client()
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    more = {
+        "base_url": "https://evil.example",
+        "agent__base_url": "https://evil.example",
+        "options": {"a": 1},
+    }
+    client.post("/c/", {"text": "Hi", "agent": agent.public_id, **more}, content_type="application/json")
+    before = agent.base_url, agent.options
+    agent.refresh_from_db()
+    assert (agent.base_url, agent.options) == before
+    assert client.post(f"/admin/chat/agent/{agent.pk}/change/", {**FIELDS, **more}).status_code in (302, 403)
+    agent.refresh_from_db()
+    assert agent.base_url == before[0]
 
 
 # -- the ledger ------------------------------------------------------------------------------------
@@ -202,7 +225,8 @@ def test_nobody_writes_the_ledger_in_the_administration(browser_of: Client) -> N
 
 def test_no_conversation_is_reachable() -> None:
     registered = {model._meta.label for model in admin.site._registry}
-    ours = {"chat.Agent", "chat.LedgerEntry", "chat.Share", "chat.AuditEvent"}
+    ours = {"chat.Agent", "chat.LedgerEntry", "chat.Share", "chat.AuditEvent", "chat.Reading"}
+    ours |= {"chat.Price", "chat.Budget", "chat.BudgetRequest", "chat.Membership"}
     assert registered == {"auth.User", "auth.Group"} | ours
 
 
@@ -221,5 +245,8 @@ def test_deleting_a_person_shows_nothing_they_wrote(browser_of: Client, alice: A
 def test_every_model_of_ours_is_decided_upon() -> None:
     """A new model is either registered above or kept out here, on purpose."""
     kept_out = {"Conversation", "Message", "Draft", "SendReceipt", "Worker", "ShareVersion", "ShareOpening"}
-    shown = {"Agent", "LedgerEntry", "Share", "AuditEvent"}
+    kept_out |= {"Rollup", "RollupKey", "BudgetHold", "BudgetPeriod", "PendingCall"}
+    kept_out |= {"ContextFile", "FileBytes", "Attachment", "Handing"}
+    shown = {"Agent", "LedgerEntry", "Share", "AuditEvent", "Reading"}
+    shown |= {"Budget", "BudgetGrant", "BudgetRequest", "Membership", "Price"}
     assert {model.__name__ for model in apps.get_app_config("chat").get_models()} == kept_out | shown

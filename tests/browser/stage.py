@@ -20,7 +20,14 @@ from chat.strings import strings
 from chat.views.rendering import drawn
 
 THREAD = "01THREAD"
-AGENT = {"id": "01AGENT", "name": "Guide", "description": "Knows.", "examples": ["Why?"], "usable": True}
+TAKES = {
+    "takes": True, "reason": None, "max_bytes": 20_000, "max_files": 3, "types": [".txt", ".md", ".png"],
+    "images": True,
+}  # fmt: skip
+AGENT = {
+    "id": "01AGENT", "name": "Guide", "description": "Knows.", "examples": ["Why?"], "usable": True,
+    "problem": "", "files": TAKES,
+}  # fmt: skip
 BORN = "2026-03-01T12:00:00+00:00"
 #: As the product sends it, with the nonce of these tests.
 POLICY = (
@@ -44,7 +51,7 @@ def answer(id: str, text: str, parent: str, state: str = "completed", **more: An
     facts = {
         "parent": parent, "state": state, "error": None, "agent": {"id": AGENT["id"], "name": AGENT["name"]},
         "stop_reason": None, "duration_ms": 1200, "usage": None, "sources": [], "continues": None,
-        "siblings": [id], "reasoning_ms": None, "trimmed": 0, "continued": 0, "place": None,
+        "siblings": [id], "reasoning_ms": None, "trimmed": 0, "continued": 0, "place": None, "waited": None,
         "on_length": "ask",
     }  # fmt: skip
     return {
@@ -81,6 +88,7 @@ class Stage:
         self.replies: dict[str, Any] = {}
         self.problems: list[str] = []
         self.seq = 7
+        self.agent = AGENT
         self.socket: Any = None
         context.route(f"{origin}/**", self._answer)
         context.set_default_timeout(5_000)
@@ -160,13 +168,14 @@ class Stage:
             else None
         )
         boot = {
-            "user": "alice", "version": "1", "conversation": conversation, "agents": [AGENT], "agent": AGENT,
-            "items": self.items, "send_key": "enter", "limits": {"prompt_bytes": 4096},
+            "user": "alice", "version": "1", "conversation": conversation, "agents": [self.agent],
+            "agent": self.agent, "items": self.items, "send_key": "enter",
+            "limits": {"prompt_bytes": 4096, "first_byte_seconds": 120},
         }  # fmt: skip
         context = {
             "user": _User(), "request": _Request(), "csrf_token": "token", "theme": "light",
             "conversation": conversation, "items": drawn(self.items), "groups": [], "running": False,
-            "agents": [AGENT], "agent": AGENT, "draft": "", "idempotency_key": "k",
+            "agents": [self.agent], "agent": self.agent, "draft": "", "idempotency_key": "k",
             "boot": boot, "strings": {**strings(), "faults": faults.all_texts()},
         }  # fmt: skip
         return render_to_string("chat/page.html", context)

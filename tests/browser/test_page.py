@@ -39,6 +39,17 @@ def test_a_running_conversation_has_a_ring_and_an_unread_one_a_dot(stage: Stage)
     assert stage.page.inner_text("[data-id='01OTHER'] .dot") == "new answer"
 
 
+def test_news_of_what_the_list_does_not_show_changes_nothing(stage: Stage) -> None:
+    """A turn that was ended for a process that is gone tells neither title nor time."""
+    before = titles(stage.page)
+    stage.tell_list(
+        "finished", {"id": "01UNKNOWN", "state": "idle", "unread": True, "outcome": "interrupted"}
+    )
+    stage.tell_list("running", {**OTHER, "state": "running"})
+    stage.page.wait_for_selector("[data-id='01OTHER'] .ring")
+    assert titles(stage.page) == before
+
+
 def test_what_is_open_in_front_of_somebody_is_not_unread(stage: Stage) -> None:
     stage.tell_list("finished", {"id": THREAD, "title": "A title", "unread": True})
     stage.page.wait_for_selector(f"[data-id='{THREAD}']")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.browser.stage import THREAD, Stage, answer, question
+from tests.browser.stage import BORN, THREAD, Stage, answer, question
 
 Draw = Callable[..., Stage]
 
@@ -16,6 +17,10 @@ def snapshot(stage: Stage, items: list[dict[str, Any]]) -> None:
 
 def placed(id: str, place: dict[str, int] | None) -> dict[str, Any]:
     return {"type": "progress_update", "text": "", "stkweb": {"item_id": id, "place": place}}
+
+
+def asked_to_wait(seconds: int) -> dict[str, Any]:
+    return {"code": "busy", "params": {"retry_after": seconds}, "retryable": True, "id": "01E"}
 
 
 def test_who_waits_sees_how_many_are_before_and_about_how_long(drawn_page: Draw) -> None:
@@ -60,6 +65,61 @@ def test_an_answer_cut_by_its_length_is_continued_only_where_the_agent_allows_it
         stage.open()
         assert stage.page.locator("[data-do=continue]").count() == offered
         stage.event(type="thread.item.done", item=answer("A1", "Be", "Q1", stop_reason="length",
-                                                         on_length=setting, duration_ms=3))  # fmt: skip
+                                                         on_length=setting, duration_ms=200))  # fmt: skip
         stage.page.wait_for_selector("#m-A1 .took:not(:has-text('1'))", state="attached")
         assert stage.page.locator("[data-do=continue]").count() == offered, "drawn by the page too"
+
+
+def test_a_wait_is_counted_and_says_when_it_is_given_up(drawn_page: Draw) -> None:
+    stage = drawn_page([question("Q1", "Why?"), answer("A1", "", "Q1", "queued")])
+    stage.open()
+    for waited, said in ((0, "Thinking…"), (7, "Thinking… 7 s"), (34, "No answer yet after 34 s."),
+                         (75, "No answer yet after 1 min 15 s.")):  # fmt: skip
+        stage.event(type="progress_update", text="", stkweb={"item_id": "A1", "waited": waited})
+        stage.page.wait_for_selector(f"#m-A1 .waiting:has-text('{said}')")
+    assert "It is given up after 2 min; you can stop at any time." in stage.page.inner_text("#m-A1 .waiting")
+    assert "No answer yet after 34 s." in stage.page.inner_text("#polite"), "said once, then each minute"
+    stage.event(type="progress_update", text="", stkweb={"item_id": "A1", "waited": 130})
+    stage.page.wait_for_selector("#m-A1 .waiting:has-text('after 2 min 10 s. Still waiting')")
+    stage.delta("A1", "At last")
+    stage.page.wait_for_selector("#m-A1 .waiting", state="detached")
+    assert stage.problems == []
+
+
+def test_who_comes_later_sees_how_long_it_has_waited(drawn_page: Draw) -> None:
+    stage = drawn_page([question("Q1", "Why?"), answer("A1", "", "Q1", "queued", waited=40)])
+    stage.open()
+    stage.page.wait_for_selector("#m-A1 .waiting:has-text('No answer yet after 4')")
+
+
+def test_an_agent_that_asked_for_a_pause_is_asked_again_when_it_is_over(drawn_page: Draw) -> None:
+    """UX 32: a countdown, and then the button lights up; the same after a reload."""
+    ended = datetime.now(UTC) - timedelta(seconds=10)
+    busy = answer("A1", "", "Q1", "failed", ended_at=ended.isoformat(), error=asked_to_wait(70))
+    stage = drawn_page([question("Q1", "Why?"), busy])
+    stage.page.clock.install(time=ended + timedelta(seconds=10))
+    stage.open()
+    page = stage.page
+    page.wait_for_selector("#m-A1 .pause:has-text('You can do this in 1 min.')")
+    again = page.locator("#m-A1 .state [data-do=retry]")
+    assert again.get_attribute("aria-disabled") == "true"
+    again.click(force=True)
+    page.clock.run_for(45_000)
+    page.wait_for_selector("#m-A1 .pause:has-text('You can do this in 15 s.')")
+    page.clock.run_for(16_000)
+    page.wait_for_selector("#m-A1 .pause", state="detached")
+    page.clock.run_for(1_000)
+    assert page.inner_text("#polite") == "You can try again now."
+    assert stage.posts(f"/c/{THREAD}/retry/") == [], "nothing went out before"
+    again.click()
+    page.clock.run_for(1_000)
+    assert len(stage.posts(f"/c/{THREAD}/retry/")) == 1
+
+
+def test_a_pause_that_is_over_holds_nobody_up(drawn_page: Draw) -> None:
+    busy = answer("A1", "", "Q1", "failed", ended_at=BORN, error=asked_to_wait(30))
+    stage = drawn_page([question("Q1", "Why?"), busy])
+    stage.open()
+    again = stage.page.locator("#m-A1 .state [data-do=retry]")
+    assert again.get_attribute("aria-disabled") is None
+    assert stage.page.locator(".pause").count() == 0

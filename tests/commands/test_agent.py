@@ -11,8 +11,10 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
 from chat import limits
+from chat.actions.beginning import rule_of
 from chat.checks import check_sdk_settings
 from chat.models import Agent
+from chat.turns.places import Rule
 from tests.agent_server import AGENT_ID, API_KEY, CLIENT_SECRET, AgentServer, refuse
 
 pytestmark = pytest.mark.django_db
@@ -336,6 +338,57 @@ def test_the_sdks_timeout_counts_where_ours_is_not_set(monkeypatch: pytest.Monke
     assert explained()["limit.first_byte"] == ["45", "env:STKAI_AGENT_REQUEST_TIMEOUT"]
     monkeypatch.setenv("STKWEB_FIRST_BYTE_SECONDS", "120")
     assert limits.of_agents().first_byte == 120
+
+
+def test_the_sdks_rate_limit_holds_for_stackspot_agents_without_one(
+    secret_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(secret_file)
+    row = Agent.objects.get()
+    assert rule_of(row) == Rule(None, None)
+    monkeypatch.setenv("STKAI_RATE_LIMIT_ENABLED", "yes")
+    monkeypatch.setenv("STKAI_RATE_LIMIT_MAX_REQUESTS", "10")
+    monkeypatch.setenv("STKAI_RATE_LIMIT_TIME_WINDOW", "30")
+    assert rule_of(row) == Rule(20, None)
+    assert explained("Architect")["requests_per_minute"] == ["20", "env:STKAI_RATE_LIMIT_MAX_REQUESTS"]
+    assert limits.longest_wait("stackspot") == 900
+    monkeypatch.setenv("STKAI_RATE_LIMIT_MAX_WAIT_TIME", "45")
+    assert limits.longest_wait("stackspot") == 45
+    assert limits.longest_wait("openai") == 900
+    row.requests_per_minute = 5
+    assert rule_of(row) == Rule(5, None)
+    monkeypatch.setenv("STKAI_RATE_LIMIT_ENABLED", "no")
+    row.requests_per_minute = None
+    assert rule_of(row) == Rule(None, None)
+
+
+#: Every variable that the SDK 0.4.18 reads.
+SDK_VARIABLES = [
+    *(f"STKAI_AUTH_{n}" for n in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")),
+    *(f"STKAI_AGENT_{n}" for n in ("BASE_URL", "REQUEST_TIMEOUT", "RETRY_MAX_RETRIES", "RETRY_INITIAL_DELAY",
+                                   "MAX_WORKERS")),
+    *(f"STKAI_FILE_UPLOAD_{n}" for n in ("BASE_URL", "REQUEST_TIMEOUT", "TRANSFER_TIMEOUT",
+                                         "RETRY_MAX_RETRIES", "RETRY_INITIAL_DELAY", "MAX_WORKERS")),
+    *(f"STKAI_RATE_LIMIT_{n}" for n in ("ENABLED", "STRATEGY", "MAX_REQUESTS", "TIME_WINDOW", "MAX_WAIT_TIME",
+                                        "MIN_RATE_FLOOR", "PENALTY_FACTOR", "RECOVERY_FACTOR")),
+    *(f"STKAI_RQC_{n}" for n in ("REQUEST_TIMEOUT", "RETRY_MAX_RETRIES", "RETRY_INITIAL_DELAY",
+                                 "POLL_INTERVAL", "POLL_MAX_DURATION", "POLL_OVERLOAD_TIMEOUT", "MAX_WORKERS",
+                                 "BASE_URL")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", SDK_VARIABLES)
+def test_every_name_of_the_sdk_has_an_effect_or_a_reason_for_none(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "https://host.example" if variable.endswith("URL") else "1")
+    lines = [line for line in agent("explain").splitlines() if f"env:{variable}" in line]
+    assert lines
+    known = variable.startswith("STKAI_RQC_") or variable.removeprefix("STKAI_") in (
+        "FILE_UPLOAD_MAX_WORKERS", "RATE_LIMIT_STRATEGY", "RATE_LIMIT_MIN_RATE_FLOOR",
+        "RATE_LIMIT_PENALTY_FACTOR", "RATE_LIMIT_RECOVERY_FACTOR",
+    )  # fmt: skip
+    assert ("not applicable: " in lines[0]) == known
 
 
 def test_the_sdks_retries_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,19 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from chat.actions.calls import record_call
+from chat.agents import AgentRequest
+from chat.agents.continuing import CONTINUE
 from chat.agents.values import AgentConfig
+from chat.management.calling import RecordingClient
 from chat.models import Agent, LedgerEntry
+from chat.turns.allowance import open_allowance
+from chat.turns.places import Rule, Ticket
 from tests.agent_server import (
     AgentServer,
     Recorded,
     Step,
+    call,
     hang,
     refuse,
     say,
@@ -206,6 +213,139 @@ def test_a_terminal_is_given_no_orders(make_model: Make, agent_server: AgentServ
 
 def test_it_asks_the_demo_agent(demo_agent: Any) -> None:
     assert ask("Demo", "/fast /echo Hello there").out == "Hello there\n"
+
+
+# -- answers cut by their length ---------------------------------------------------------------------
+
+
+def cut_at(text: str, count: int) -> tuple[Step, ...]:
+    return (say(text), usage(count, None, count, stop="length"))
+
+
+def test_an_answer_that_was_cut_goes_on_by_itself_as_its_agent_is_set_up(
+    make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model(on_length="auto", continue_times=2)
+    for number, text in enumerate(("one ", "two ", "three"), 1):
+        agent_server.answer(*cut_at(text, number))
+    said = ask("Model", "count")
+    assert said.out == "one two three\n"
+    assert said.err.splitlines() == [
+        "Tokens: 12 (6 asked, 6 answered)",
+        "Cut because of its length, and continued 2 times.",
+        "The answer was cut because of its length.",
+    ]
+    told = agent_server.chats[2].json["messages"]
+    assert [message["content"] for message in told] == ["count", "one two ", CONTINUE]
+    calls = LedgerEntry.objects.order_by("pk").values_list("user_tokens", "outcome")
+    assert list(calls) == [(1, "completed"), (2, "completed"), (3, "completed")]
+
+
+def test_the_whole_response_of_a_continued_answer_has_the_sum_of_its_calls(
+    make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model(on_length="auto")
+    agent_server.answer(*cut_at('{"a": ', 1))
+    agent_server.answer(say("1}"), usage(2, None, 3))
+    found = json.loads(ask("Model", "as JSON", "--json", "--result", "json").out)
+    assert (found["result"], found["stop_reason"], found["continued"]) == ({"a": 1}, "stop", 1)
+    assert (found["usage"]["user"], found["usage"]["output"], len(found["usage"]["raw"]["calls"])) == (
+        3,
+        4,
+        2,
+    )
+
+
+@pytest.mark.parametrize("on_length", ["off", "ask"])
+def test_nobody_is_asked_where_nobody_is_and_the_answer_says_that_it_was_cut(
+    make_model: Make, agent_server: AgentServer, on_length: str
+) -> None:
+    make_model(on_length=on_length)
+    agent_server.answer(*cut_at("one", 1))
+    said = ask("Model", "count")
+    assert (said.out, said.err.splitlines()[-1]) == ("one\n", "The answer was cut because of its length.")
+    assert len(agent_server.chats) == 1
+
+
+@pytest.mark.parametrize(("reply", "text"), [("y\n", "one two"), ("\n", "one ")])
+def test_a_person_at_a_terminal_decides_whether_it_goes_on(
+    make_model: Make, agent_server: AgentServer, reply: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    make_model(on_length="ask")
+    agent_server.answer(*cut_at("one ", 1))
+    agent_server.answer(say("two"), usage(2, None, 3))
+    out, err = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stdin", Terminal(reply))
+    call_command("ask", "Model", "count", stdout=out, stderr=err)
+    assert out.getvalue() == f"{text}\n"
+    assert "Go on? [y/N]" in err.getvalue()
+
+
+def test_what_came_before_a_failed_continuation_is_counted_and_kept(
+    make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model(on_length="auto")
+    agent_server.answer(*cut_at("one", 1))
+    agent_server.answer(refuse(400, {"error": {"message": "no"}}))
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="rejected"):
+        call_command("ask", "Model", "count", stdout=out, stderr=io.StringIO())
+    assert out.getvalue() == "one\n"
+    assert list(LedgerEntry.objects.order_by("pk").values_list("outcome", flat=True)) == [
+        "completed",
+        "failed",
+    ]
+
+
+def test_an_agent_that_has_nothing_more_to_say_has_answered(
+    make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model(on_length="auto")
+    agent_server.answer(*cut_at("one", 1))
+    agent_server.answer(usage(2, None, 0))
+    found = json.loads(ask("Model", "count", "--json").out)
+    assert (found["status"], found["text"], found["usage"]["user"]) == ("SUCCESS", "one", 3)
+
+
+def test_every_answer_of_a_batch_goes_on_too(
+    make_model: Make, agent_server: AgentServer, tmp_path: Path
+) -> None:
+    make_model(on_length="auto")
+    agent_server.answer(*cut_at("one ", 1))
+    agent_server.answer(say("two"), usage(2, None, 3))
+    prompts, out = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    prompts.write_text('"count"\n')
+    ask("Model", "--batch", str(prompts), "--out", str(out), "--workers", "1")
+    (line,) = out.read_text().splitlines()
+    assert (json.loads(line)["text"], json.loads(line)["continued"]) == ("one two", 1)
+    assert LedgerEntry.objects.count() == 2
+
+
+def test_what_was_cut_off_is_estimated_from_the_text_that_came(
+    make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model()
+    agent_server.answer(say("word " * 100), hang())
+    client = RecordingClient(
+        open_allowance(""), lambda: Ticket("k", "p", Rule()), agent_server.config("openai")
+    )
+    stream = client.stream(AgentRequest("count"))
+    next(stream)
+    stream.close()
+    record_call(Agent.objects.get(), client.calls.get(), username="alice")
+    entry = LedgerEntry.objects.get()
+    assert (entry.outcome, entry.certainty) == ("stopped", "estimated")
+    assert (entry.output_tokens or 0) > 50
+
+
+def test_a_call_of_a_tool_is_named(make_model: Make, agent_server: AgentServer) -> None:
+    make_model()
+    agent_server.answer(call("weather", {"place": "Olinda"}), usage(stop="tool_calls"))
+    assert 'Called: weather({"place": "Olinda"})' in ask("Model", "How is it?").err
 
 
 # -- many questions ----------------------------------------------------------------------------------

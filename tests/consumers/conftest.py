@@ -25,7 +25,8 @@ class Site(Serving):
         self.port = free_port()
         config = uvicorn.Config(
             "stkweb.asgi:application", port=self.port, log_config=None, lifespan="on", http="httptools",
-            ws="websockets-sansio", ws_max_size=settings.LIMIT_FRAME_BYTES, ws_per_message_deflate=False,
+            ws="stkweb.sockets:Connection", ws_max_size=settings.LIMIT_FRAME_BYTES,
+            ws_per_message_deflate=False,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
         self._serving = asyncio.run_coroutine_threadsafe(self.server.serve(), self.loop)

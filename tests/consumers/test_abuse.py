@@ -220,3 +220,22 @@ def test_a_reader_that_takes_nothing_for_long_is_dropped(
     wait_for(lambda: any(s.outbox.closed for s in list(guard._sockets)), 15, "its outbox is shut")
     assert time.monotonic() - begun < 15
     assert slow.read_to_the_end() == 4008
+
+
+def test_a_reader_that_never_reads_again_keeps_no_connection(
+    site: Site, alice: Any, agent: Agent, agent_server: AgentServer, settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """R23: what the reader did not take is let go of."""
+    monkeypatch.setattr("stkweb.sockets.GRACE", 0.3)
+    settings.LIMIT_ANSWER_BYTES, settings.LIMIT_UNSENT_BYTES = 64 << 20, 1 << 20
+    agent_server.answer(
+        say("begin"), gate("go"), *[say("0123456789abcdef" * 4096), pause(0.01)] * 60, usage()
+    )
+    sent = site.ask(alice)
+    slow = SlowReader(site, alice, sent.conversation)
+    wait_for(lambda: any(s.watched() for s in list(guard._sockets)), what="it watches")
+    agent_server.open("go")
+    site.ended(sent, 60)
+    wait_for(lambda: not site.server.server_state.connections, 10, "its connection is cut")
+    slow.raw.close()

@@ -38,10 +38,11 @@ def make_conversation(user: Any, agent: Agent, count: int) -> Conversation:
             Message.objects.create(**common, text="sibling", seq=n + 1, agent_name=agent.name)
         leaf = Message.objects.create(**common, **fields, text=f"**text** {n}", seq=n + 1)
         if role == "assistant":
-            LedgerEntry.objects.create(
+            entry = LedgerEntry(
                 public_id=new_id(), username="alice", message_id=leaf.public_id, user_tokens=1, duration_ms=5,
                 started_at=timezone.now(), ended_at=timezone.now(),
             )  # fmt: skip
+            LedgerEntry.objects.append([entry])
     Conversation.objects.filter(pk=row.pk).update(leaf=leaf)
     row.refresh_from_db()
     return row

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.axe import violations
 from tests.e2e.acts import answer, ask, at_work, ended, sign_in, spoken, written
 from tests.real_server import Server
 
 Visit = Callable[..., Any]
-AXE = (Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js").read_text()
 #: As in a page that was just opened: the next Tab reaches the first thing there is.
 FROM_THE_TOP = """() => {
     const mark = document.createElement("span");
@@ -28,20 +29,6 @@ HAS_PORTUGUESE = any(code.lower() == "pt-br" for code, _name in settings.LANGUAG
     Path(settings.BASE_DIR, "chat", "locale").glob("pt_BR/LC_MESSAGES/django.mo")
 )
 LANGUAGES = ["en", "pt-br"] if HAS_PORTUGUESE else ["en"]
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds: rule, element and why."""
-    page.evaluate(AXE)
-    found = page.evaluate(
-        """async () => {
-        const options = { resultTypes: ["violations"], iframes: false, preload: false };
-        const result = await axe.run(document, options);
-        return result.violations.flatMap((rule) => rule.nodes.map(
-            (node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`));
-    }"""
-    )
-    return list(found)
 
 
 @pytest.fixture(params=[(scheme, language) for scheme in ("light", "dark") for language in LANGUAGES])
@@ -189,7 +176,10 @@ def test_everything_is_reached_by_tab_in_the_order_it_is_seen(visit: Visit) -> N
             if (e === document.body) return null;
             const box = e.getBoundingClientRect();
             e.dataset.reached = "1";
-            return [e.textContent.trim().slice(0, 30), box.left, box.top, box.width, box.height];
+            const regions = [".skip", "#list", ".bar", "#scroll", ".bottom"];
+            const scrolled = e.closest("#scroll") && e.id !== "scroll" ? e.closest("#scroll").scrollTop : 0;
+            return [e.textContent.trim().slice(0, 30), regions.findIndex((one) => e.closest(one)),
+                box.left, box.top + scrolled, box.bottom + scrolled];
         }""")
         if here is None:
             break
@@ -197,6 +187,11 @@ def test_everything_is_reached_by_tab_in_the_order_it_is_seen(visit: Visit) -> N
     else:
         pytest.fail(f"Tab goes round without an end: {places[-5:]}")
     assert places[0][0] == "Skip to conversation"
+    for (name, region, left, top, bottom), after in pairwise(places):
+        same_line = min(bottom, after[4]) - max(top, after[3]) > 0
+        inside = (after[0] and after[0] in name) or after[4] - after[3] >= bottom - top > 400
+        later = after[3] >= top if not same_line else after[2] >= left
+        assert after[1] > region or (after[1] == region and (later or inside)), (name, after)
     missed = page.evaluate("""() => [...document.querySelectorAll(
             "a[href], button, select, textarea, input, summary")]
         .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.disabled && e.type !== "hidden")
@@ -441,9 +436,11 @@ def test_axe_finds_nothing_while_an_answer_comes_and_when_it_is_there(
     assert violations(page) == []
     page.keyboard.press("Escape")
     ended(page)
-    ask(page, "Show me the formula for compound interest /fast")
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    ask(page, f"/fast /echo $x^2$\n\n{table}\nand\n\n{table}")
     ended(page)
     expect(page.locator("math").first).to_be_visible()
+    expect(answer(page).locator("table")).to_have_count(2)
     page.locator(".question").last.hover()
     assert violations(page) == []
 
@@ -465,7 +462,7 @@ def test_axe_finds_nothing_in_failures(visit: Visit, look: dict[str, Any]) -> No
 
 
 def test_axe_finds_nothing_on_error_pages(visit: Visit, look: dict[str, Any]) -> None:
-    """UX 14: 404 as the server sends it, 500 as its template."""
+    """UX 14: 404 as the server sends it; the others as their templates: browser/test_plain_pages.py."""
     page = visit(None, "/accounts/login/", **look)
     page.goto("/no/such/page/")
     expect(page.get_by_role("heading")).to_have_count(1)

@@ -105,3 +105,13 @@ def test_settings_are_forms_too(plain: Any) -> None:
     plain.click("[popovertarget=settings]")
     plain.get_by_role("button", name="Sign out").click()
     expect(plain).to_have_url(re.compile("/accounts/"))
+
+
+def test_a_file_is_given_without_javascript(visit: Visit) -> None:
+    page = visit(java_script_enabled=False)
+    page.set_input_files(
+        ".composer input[type=file]", [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"one"}]
+    )
+    page.fill("#text", "/fast /echo with a file")
+    page.click("#send")
+    expect(page.locator(".question .files a")).to_contain_text("a.txt")

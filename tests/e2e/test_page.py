@@ -40,7 +40,7 @@ def menu(page: Page, conversation: str, choice: str) -> None:
 
 def test_the_empty_page_names_the_agent_and_offers_three_questions(visit: Visit) -> None:
     """UX 33."""
-    page = visit("charlie")
+    page = visit("newcomer")
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     expect(page.locator("#empty")).to_contain_text("Demo")
     expect(page.locator(".examples a")).to_have_count(3)

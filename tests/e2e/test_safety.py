@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -243,6 +244,24 @@ def test_a_walk_through_the_whole_product_breaks_no_policy(
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/accounts/**")
     assert len(nonces) == len(set(nonces)) >= 3
+
+
+def test_no_other_origin_may_frame_a_page(visit: Visit, house: Server) -> None:
+    """S13."""
+    page = visit()
+    page.route(
+        "http://evil.example/**",
+        lambda route: route.fulfill(
+            content_type="text/html",
+            body=f'<iframe name="ours" src="{house.base_url}{urlsplit(route.request.url).path}"></iframe>',
+        ),
+    )
+    for path in ("/", "/accounts/login/", "/admin/login/", "/no/such/page/"):
+        page.goto(f"http://evil.example{path}")
+        frame = page.frame("ours")
+        assert frame.url.startswith("chrome-error:"), path
+        assert frame.locator("form, main").count() == 0, path
+    page.problems.clear()
 
 
 def test_junk_from_other_windows_is_ignored(visit: Visit) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.agent_server import hang, pause, say, usage
+from tests.agent_server import gate, hang, pause, refuse, say, usage
 from tests.faults.conftest import IMPATIENT, House, elapsed
 from tests.real_server import Server, wait_for
 from tests.tab import Tab
@@ -52,6 +52,23 @@ def test_one_who_watches_at_another_process_sees_the_text_come(two: tuple[House,
     assert house.shown(sent)["content"][0]["text"] == TEXT
 
 
+def test_a_429_that_asks_for_a_pause_holds_the_other_process_too(two: tuple[House, Server]) -> None:
+    """The credential is refused, not the process: nobody begins before the time that was asked for."""
+    house, other = two
+    house.server.rows("UPDATE chat_agent SET concurrent_streams = 5")
+    house.agent_server.answer(refuse(429, {"code": "X"}, Retry_After="3"))
+    first = house.ask()
+    client = redis.Redis.from_url(os.environ["REDIS_URL"])
+    wait_for(lambda: list(client.scan_iter("*.allowance.*.paused")), what="the pause")
+    client.close()
+    bob = other.sign_in("bob")
+    sent = other.post(bob, "/c/", {"text": "a question of alice", "agent": house.agent}).json()
+    assert house.ended(first)["state"] == house.ended(sent)["state"] == "completed"
+    refused, *served = house.agent_server.chats
+    assert len(served) == 2
+    assert all(chat.at - refused.at >= 3.0 for chat in served)
+
+
 def test_a_stop_at_another_process_ends_it_within_a_second(two: tuple[House, Server]) -> None:
     """R25."""
     house, other = two
@@ -83,6 +100,23 @@ def test_what_is_lost_between_processes_is_read_again(two: tuple[House, Server])
     wait_for(lambda: far.state(sent["answer"]) == "completed", 20)
     assert far.text(sent["answer"]) == TEXT
     assert far.code is None
+
+
+def test_what_is_watched_at_another_process_is_not_unread(two: tuple[House, Server]) -> None:
+    house, other = two
+    house.agent_server.answer(say("so far"), gate("go"), say("."), usage(1, 2, 3))
+    sent = house.ask()
+    feed, far = house.tab(), house.tab(sent, other)
+    wait_for(lambda: feed.of_type("hello") and far.text(sent["answer"]) == "so far")
+    house.agent_server.open("go")
+    house.ended(sent)
+
+    def news() -> list[str]:
+        return [frame["event"]["type"] for frame in feed.of_type("feed")]
+
+    wait_for(lambda: "conversation.read" in news())
+    unread = "SELECT unread FROM chat_conversation WHERE public_id = ?"
+    assert not house.server.rows(unread, sent["conversation"])[0][0]
 
 
 def test_a_process_that_is_killed_loses_no_answer_that_others_watch(two: tuple[House, Server]) -> None:

@@ -298,7 +298,7 @@ def test_a_strange_field_never_is_a_server_error(house: House, fields: dict[str,
 
 def test_streams_go_on_while_somebody_holds_the_database(own_house: OwnHouse) -> None:
     """R34: 20 streams on SQLite, BEGIN EXCLUSIVE for 4 s, a page opened and a socket resumed meanwhile."""
-    house = own_house()
+    house = own_house(STKWEB_FIRST_BYTE_SECONDS="60")
     if house.server.database_url:
         pytest.skip("SQLite has one writer; PostgreSQL has not")
     words = [f"w{n} " for n in range(100)]

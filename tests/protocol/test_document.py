@@ -31,7 +31,7 @@ def test_every_code_is_described(text: str, code: str) -> None:
 
 def test_every_address_is_described_and_no_other(text: str) -> None:
     documented = set(re.findall(r"^\| `(/[^`]*)` \|", text, re.MULTILINE)) - {"/ws/"}
-    known = {"/" + re.sub(r"<str:(\w+?)(_id)?>", r"<\1>", str(url.pattern)) for url in urlpatterns}
+    known = {"/" + re.sub(r"<(?:str|int):(\w+?)(_id)?>", r"<\1>", str(url.pattern)) for url in urlpatterns}
     assert documented == known
 
 
@@ -71,8 +71,7 @@ def test_every_frame_that_is_made_is_known_here() -> None:
 
 def test_every_close_code_and_state_is_described(text: str) -> None:
     for code in (
-        frames.NOT_SIGNED_IN, frames.FORBIDDEN, frames.TOO_SLOW, frames.RESTARTING, frames.TOO_LARGE,
-        frames.ABUSE,
+        frames.NOT_SIGNED_IN, frames.TOO_SLOW, frames.RESTARTING, frames.TOO_LARGE, frames.ABUSE,
     ):  # fmt: skip
         assert f"| {code} |" in text
     for state in State.values:

@@ -37,7 +37,19 @@ def thoughts() -> items.Item:
     return items.reasoning(answer_id="a", thread_id="t", created_at=NOW, content="hm")
 
 
-ALL = [question(), answer(), answer(""), thoughts()]
+def tool_call(status: str, **more: Any) -> items.Item:
+    call = {"call_id": "c", "name": "weather", "arguments": {"place": "Olinda"}, "status": status, **more}
+    return items.client_tool_call(id="a.c1", thread_id="t", created_at=NOW, call=call, extra={"answer": "a"})
+
+
+ALL = [
+    question(),
+    answer(),
+    answer(""),
+    thoughts(),
+    tool_call("pending"),
+    tool_call("completed", output={"a": 1}),
+]
 
 
 def same(ours: Any, theirs: Any) -> None:

@@ -16,7 +16,8 @@ from chat.models import Agent, Conversation, LedgerEntry, Message, State
 
 @dataclass
 class Owned:
-    """Ids of a conversation with one question and one answer that was cut off."""
+    """Ids of a conversation with one question and one answer that was cut off; beside it stands another
+    one that waits for the outputs of two tools."""
 
     conversation: str
     question: str
@@ -33,6 +34,14 @@ def of_alice(alice: Any, demo_agent: Agent) -> Owned:
     answer = Message.objects.create(
         conversation=row, role="assistant", parent=question, text="secret answer", state=State.INTERRUPTED,
         error_code="interrupted_restart", agent=demo_agent, agent_name="Demo", created_at=now, seq=3,
+    )  # fmt: skip
+    calls = [
+        {"call_id": name, "name": "secret_tool", "arguments": {}, "status": "pending"}
+        for name in ("planted_a", "planted_b")
+    ]
+    Message.objects.create(
+        conversation=row, role="assistant", parent=question, state=State.COMPLETED, agent=demo_agent,
+        agent_name="Demo", created_at=now, seq=2, tool_calls=calls,
     )  # fmt: skip
     row.leaf = answer
     row.save()

@@ -20,7 +20,7 @@ PUBLIC = {"login", "logout", "preferences", "session", "livez", "readyz", "metri
 #: What alice's own requests are answered with; without a server no turn can begin (503).
 OWN = {
     "conversation": 200, "older": 200, "send": 503, "stop": 200, "retry": 503, "continue": 503, "show": 200,
-    "rename": 200, "delete": 200, "restore": 404,
+    "rename": 200, "delete": 200, "restore": 404, "tool_output": 200,
 }  # fmt: skip
 OTHERS = ("bob", "charlie", "staff", "administrator")
 
@@ -80,7 +80,7 @@ def test_no_page_shows_what_somebody_else_wrote(
         assert theirs not in page
 
 
-@pytest.mark.parametrize("name", sorted({"retry", "continue", "show"}))
+@pytest.mark.parametrize("name", sorted({"retry", "continue", "show", "tool_output"}))
 def test_a_message_of_another_conversation_cannot_be_named(
     name: str, of_alice: Owned, bob: Any, client_of: Callable[..., Client], everything: Any
 ) -> None:

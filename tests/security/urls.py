@@ -30,10 +30,13 @@ KINDS = {
     "retry": "writes",
     "continue": "writes",
     "show": "writes",
+    "tool_output": "writes",
     "rename": "writes",
     "delete": "writes",
     "restore": "writes",
     "draft": "writes",
+    "usage": "reads",
+    "usage_more": "writes",
 }
 
 #: Addresses of one conversation.
@@ -41,7 +44,19 @@ OF_A_CONVERSATION = {
     name
     for name, kind in KINDS.items()
     if name
-    in {"conversation", "older", "send", "stop", "retry", "continue", "show", "rename", "delete", "restore"}
+    in {
+        "conversation",
+        "older",
+        "send",
+        "stop",
+        "retry",
+        "continue",
+        "show",
+        "rename",
+        "delete",
+        "restore",
+        "tool_output",
+    }
 }
 
 #: What a script would send to each that writes; ids are filled in.
@@ -51,19 +66,21 @@ BODIES: dict[str, dict[str, object]] = {
     "retry": {"answer": "{answer}"},
     "continue": {"answer": "{answer}"},
     "show": {"answer": "{answer}"},
+    "tool_output": {"call": "planted_a", "output": "planted output"},
     "rename": {"title": "planted title"},
     "draft": {"conversation": "{conversation}", "text": "planted draft"},
     "preferences": {"theme": "dark"},
+    "usage_more": {"budget": "planted", "reason": "planted reason"},
 }
 
 
 def patterns() -> Iterator[tuple[str, str]]:
-    """(name, route) of every address outside the administration and beside share links'.
+    """(name, route) of every address outside the administration and beside share links' and files'.
 
-    Those of share links have rules of their own: tests/sharing/test_addresses.py.
+    Those have rules of their own: tests/sharing/test_addresses.py, tests/files/test_access.py.
     """
     for name, route in all_patterns():
-        if not name.startswith("share_"):
+        if not name.startswith(("share_", "file")):
             yield name, route
 
 

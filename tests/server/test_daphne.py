@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from websockets.sync.client import connect
 
 from tests.real_server import DaphneServer, Template, running, wait_for
@@ -51,6 +52,29 @@ def test_it_keeps_the_text_when_daphne_is_killed(daphne):
     # The other process's lease has to run out where several may share the rows.
     wait_for(lambda: daphne.rows(rows, sent["answer"])[0][0] == "interrupted", 40, "the answer was reaped")
     assert daphne.rows(rows, sent["answer"])[0][1] == before
+
+
+@pytest.mark.server
+def test_a_start_that_failed_is_tried_again(daphne):
+    """R37: a database that was not as it must be, and is again."""
+    daphne.stop()
+    daphne.rows("ALTER TABLE chat_worker RENAME TO chat_worker_away")
+    daphne.start(wait=False)
+    wait_for(lambda: _status(daphne, "/livez") == 200, 30, "it listens")
+    assert _status(daphne, "/readyz") == 503
+    daphne.rows("ALTER TABLE chat_worker_away RENAME TO chat_worker")
+    wait_for(lambda: _status(daphne, "/readyz") == 200, 10, "it has taken up work")
+    alice = daphne.sign_in("alice")
+    sent = daphne.ask(alice, "/fast /echo one two three")
+    rows = "SELECT state FROM chat_message WHERE public_id = ?"
+    wait_for(lambda: daphne.rows(rows, sent["answer"])[0][0] == "completed")
+
+
+def _status(server: DaphneServer, path: str) -> int:
+    try:
+        return requests.get(server.base_url + path, timeout=5).status_code
+    except requests.ConnectionError:
+        return 0
 
 
 @pytest.mark.server

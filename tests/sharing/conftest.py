@@ -6,7 +6,7 @@ link.row, link.path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from chat.actions import share_reading, sharing
 from chat.models import Agent, AuditEvent, Conversation, Message, Share, State
-from chat.models.append_only import protect, release
 from chat.sharing.snapshot import Shown
 from chat.views import shared
 from tests.serving import agent, make_agent, serving
@@ -44,17 +43,6 @@ def _fresh_counters() -> None:
     """Wrong tries are counted for the process; each test begins with none."""
     shared._guesses.cache_clear()
     share_reading._wrong_passphrases.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _emptied(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tables are emptied by DELETE after a test with real transactions; the log's triggers refuse that."""
-    real = "transactional_db" in request.fixturenames
-    yield
-    if real and connection.vendor == "sqlite":
-        run(release)
-        AuditEvent.objects.all().delete()
-        run(protect)
 
 
 def run(statements: Callable[[str, str], list[str]]) -> None:

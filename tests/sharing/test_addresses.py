@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 KINDS = {
     "share_new": "form", "share_list": "reads", "share_detail": "reads", "share_publish": "form",
     "share_revoke": "writes", "share_revoke_all": "writes",
-    "share_page": "open", "share_copy": "open", "share_live": "open",
+    "share_page": "open", "share_copy": "open", "share_live": "open", "share_file": "open",
 }  # fmt: skip
 OWNED = sorted(name for name, kind in KINDS.items() if kind != "open")
 

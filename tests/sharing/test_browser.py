@@ -186,7 +186,7 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     shared_server: Server, open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     session = shared_server.sign_in("alice")
-    text = "/fast /echo See [the manual](https://example.org/manual).\n\n" + "\n\n".join(
+    text = "/fast /echo See [the manual](https://example.org/manual).\n\n```sh\nls\n```\n\n" + "\n\n".join(
         f"Paragraph {n}." for n in range(90)
     )
     sent = shared_server.ask(session, text)
@@ -203,6 +203,8 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     assert after != "none"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    inside = page.evaluate("getComputedStyle(document.querySelector('.prose .code')).breakInside")
+    assert inside == "avoid", "a code block stays with its header"
     target = Path(SHOTS or tmp_path) / "paper.pdf"
     page.pdf(path=target, format="A4")
     assert target.read_bytes().startswith(b"%PDF")

@@ -7,14 +7,17 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from django.utils import timezone
 
-from chat.actions import sharing
+from chat.actions import keeping, sharing
 from chat.actions.share_sources import source_of
-from chat.models import Conversation, Message, Share, State
+from chat.models import AuditEvent, Conversation, Message, Share, ShareVersion, State
+from chat.models.audit_log import checksum
 from chat.sharing.snapshot import Shown, freeze
 from tests.real_server import Server
 from tests.sharing.conftest import Link, add_turn
@@ -102,9 +105,9 @@ def test_what_was_not_shared_stays_out_of_the_stream(shared_server: Server) -> N
 
 @pytest.mark.parametrize("how", ["signs out", "is deactivated", "conversation deleted", "sharing ends"])
 def test_a_reader_who_may_not_read_any_more_is_cut_off_within_five_seconds(
-    how: str, make_server: Callable[..., Server]
+    how: str, shared_server: Server
 ) -> None:
-    server = make_server()
+    server = shared_server
     owner = Owner(server, "alice")
     thread = owner.answered("/fast /echo First answer")
     address = owner.share(thread, live="on", audience="colleagues")
@@ -121,9 +124,14 @@ def test_a_reader_who_may_not_read_any_more_is_cut_off_within_five_seconds(
             case "conversation deleted":
                 owner.post(f"/c/{thread}/delete/")
             case "sharing ends":
-                server.rows("UPDATE chat_share SET audience = 'groups'")
-        assert any(kind == "end" for kind, _ in events)
-        assert time.monotonic() - began < 5
+                server.rows(
+                    "UPDATE chat_share SET audience = 'groups' WHERE id = (SELECT max(id) FROM chat_share)"
+                )
+        try:
+            assert any(kind == "end" for kind, _ in events)
+            assert time.monotonic() - began < 5
+        finally:
+            server.rows("UPDATE auth_user SET is_active = ? WHERE username = 'bob'", True)
 
 
 def test_a_stream_wants_the_ticket_of_a_page_that_was_opened(shared_server: Server) -> None:
@@ -180,3 +188,47 @@ def test_what_a_live_link_showed_last_is_frozen_when_it_is_revoked(
     first, last = Share.objects.get().versions.order_by("number")
     assert "A later answer." not in first.content
     assert "A later answer." in last.content
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["its own end", "the ceiling"])
+def test_what_a_live_link_showed_last_is_frozen_once_when_it_has_ended_by_itself(
+    alice: Any,
+    conversation: Conversation,
+    share: Callable[..., Link],
+    demo_agent: Any,
+    settings: Any,
+    how: str,
+) -> None:
+    """S31: and not what came later; what was shown can be proved afterwards."""
+    link = share(conversation, live=True)
+    assert sharing.close_expired() == 0
+    add_turn(conversation, alice, demo_agent, "And then?", "A later answer.")
+    moment = timezone.now()
+    if how == "its own end":
+        Share.objects.update(expires_at=moment)
+    else:
+        settings.SHARE_MAX_DAYS = 7
+        Share.objects.update(created_at=moment - timedelta(days=7))
+    add_turn(conversation, alice, demo_agent, "Between us?", "After the end.")
+    assert sharing.close_expired() == 1
+    assert sharing.close_expired() == 0
+    sharing.revoke(alice, share=link.row.public_id)
+    first, last = Share.objects.get().versions.order_by("number")
+    assert "A later answer." not in first.content
+    assert "A later answer." in last.content and "After the end." not in last.content
+    event = AuditEvent.objects.get(action="share.closed")
+    assert event.data["checksum"] == last.checksum == checksum(last.content)
+    assert not event.actor
+
+
+@pytest.mark.django_db
+def test_what_a_live_link_showed_last_is_frozen_when_its_conversation_is_deleted(
+    alice: Any, conversation: Conversation, share: Callable[..., Link], demo_agent: Any
+) -> None:
+    share(conversation, live=True)
+    add_turn(conversation, alice, demo_agent, "And then?", "A later answer.")
+    keeping.delete(alice, conversation=conversation.public_id)
+    last = ShareVersion.objects.order_by("-number").first()
+    assert last is not None and "A later answer." in last.content
+    assert AuditEvent.objects.get(action="share.closed").data["checksum"] == last.checksum

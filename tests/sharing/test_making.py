@@ -108,11 +108,12 @@ def test_names_reasoning_and_tokens_are_off_until_switched_on(
     assert answer is not None
     Message.objects.filter(pk=answer.pk).update(reasoning="A private thought.")
     now = timezone.now()
-    LedgerEntry.objects.create(
-        public_id=new_id(), username="alice", agent_name="Demo", agent_kind="demo", conversation_id="c",
+    entry = LedgerEntry(
+        public_id=new_id(), username="alice", agent_name="Demo", provider="demo", conversation_id="c",
         message_id=answer.public_id, user_tokens=11, enrichment_tokens=578, output_tokens=361,
         certainty="reported", outcome="completed", started_at=now, ended_at=now, duration_ms=1,
     )  # fmt: skip
+    LedgerEntry.objects.append([entry])
     closed = client.get(share(conversation).path).content.decode()
     for word in ("Prado", "alice", "private thought", "578", "tokens"):
         assert word not in closed

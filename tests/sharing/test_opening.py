@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
@@ -17,6 +18,7 @@ from django.utils import timezone
 from chat.models import Conversation, Share, ShareOpening
 from chat.models.shares import new_token
 from chat.sharing.network import coarse
+from tests.serving import Serving
 from tests.sharing.conftest import PASSPHRASE, Link
 
 pytestmark = pytest.mark.django_db
@@ -184,12 +186,18 @@ def test_the_database_holds_no_token(link: Link, client: Client) -> None:
             assert link.token not in str(cursor.fetchall()), table
 
 
+class CostlyHasher(PBKDF2PasswordHasher):
+    """Takes several times as long as everything else of a request, and no longer than that."""
+
+    iterations = 60_000
+
+
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_it_takes_the_same_time_to_refuse_whatever_the_reason(
     method: str, conversation: Conversation, share: Callable[..., Link], client: Client, settings: Any
 ) -> None:
     settings.SHARE_GUESSES = 1_000_000
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["tests.sharing.test_opening.CostlyHasher"]
     from chat.actions import share_reading
     from chat.views import shared
 
@@ -318,3 +326,32 @@ def test_it_speaks_the_reader_s_language(
     page = client.get(link.path, headers={"Accept-Language": languages}).content.decode()
     assert f'<html lang="{lang}"' in page
     assert word in page
+
+
+# -- openings beside the requests --------------------------------------------------------------------
+
+
+def test_openings_are_written_together_while_the_process_serves(
+    serving: Serving, conversation: Conversation, share: Callable[..., Link], client: Client,
+    client_of: Callable[..., Client], bob: Any,
+) -> None:  # fmt: skip
+    links = [share(conversation, audience="anyone") for _ in range(3)]
+    for number, link in enumerate(links):
+        for _ in range(number + 1):
+            assert client.get(link.path).status_code == 200
+    client_of(bob).get(links[2].path)
+    links[1].row.delete()
+    serving.shut()
+    assert [row.openings for row in Share.objects.order_by("pk")] == [1, 4]
+    assert Share.objects.order_by("pk").last().last_opened_at is not None  # type: ignore[union-attr]
+    readers = ShareOpening.objects.filter(share=links[2].row.pk).values_list("reader__username", flat=True)
+    assert sorted(map(str, readers)) == ["None", "None", "None", "bob"]
+    serving.open()
+
+
+def test_a_link_with_a_number_of_openings_is_counted_at_once(
+    serving: Serving, conversation: Conversation, share: Callable[..., Link], client: Client
+) -> None:
+    link = share(conversation, audience="anyone", max_openings=2)
+    assert [client.get(link.path).status_code for _ in range(3)] == [200, 200, 404]
+    assert ShareOpening.objects.count() == 2

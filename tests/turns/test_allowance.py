@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chat import actions
+from chat.actions.beginning import config_of
 from chat.models import Agent, LedgerEntry, State
 from chat.turns.allowance import open_allowance
-from chat.turns.places import Rule, Ticket
-from tests.agent_server import AgentServer, gate, say, usage
+from chat.turns.places import Rule, Ticket, key_of
+from tests.agent_server import AgentServer, gate, refuse, say, usage
 from tests.serving import Recorder, Serving, wait_for
 
 Make = Callable[..., Agent]
@@ -60,6 +61,8 @@ def test_who_waits_may_leave(
     wait_for(lambda: any(turn.place for turn in serving.runtime.turns.values()), what="one that waits")
     actions.stop(bob, conversation=second.conversation)
     assert serving.ended(second).state == State.STOPPED
+    assert not LedgerEntry.objects.filter(message_id=second.answer).exists(), "nothing was asked"
+    assert serving.ended(second).state == State.STOPPED
     third = serving.ask(bob)
     agent_server.open("go")
     assert serving.ended(first).state == State.COMPLETED
@@ -97,7 +100,7 @@ def test_nobody_waits_for_ever(
     settings.LIMIT_TURN = 0.5
     answer = serving.ended(serving.ask(alice))
     assert (answer.state, answer.error_code) == (State.FAILED, "busy")
-    assert len(agent_server.chats) == 1
+    assert len(agent_server.chats) == LedgerEntry.objects.count() == 1
 
 
 def test_each_call_of_an_answer_that_goes_on_takes_a_place(
@@ -109,6 +112,32 @@ def test_each_call_of_an_answer_that_goes_on_takes_a_place(
     answer = serving.ended(serving.ask(alice))
     assert (answer.text, answer.error_code) == ("one", "too_long")
     assert len(agent_server.chats) == 1
+
+
+def test_a_429_that_asks_for_a_pause_holds_everybody_with_that_credential(
+    serving: Serving, alice: Any, bob: Any, make_agent: Make, agent_server: AgentServer
+) -> None:
+    key = key_of(config_of(make_agent(concurrent_streams=5)))
+    places = serving.runtime.allowance._places
+
+    def paused() -> bool:
+        probe = Ticket(key, "probe", Rule(at_once=5))
+        waits = places.ask(probe) is not None
+        places.leave(probe)
+        return waits
+
+    agent_server.answer(refuse(429, {"code": "X"}, Retry_After="1"))
+    first = serving.ask(alice)
+    wait_for(paused, what="the pause")
+    refused_at = agent_server.chats[0].at
+    second = serving.ask(bob)
+    watcher = serving.watch(second.conversation)
+    serving.ended(first)
+    assert serving.ended(second).state == State.COMPLETED
+    assert all(chat.at - refused_at >= 1.0 for chat in agent_server.chats[1:])
+    assert len(agent_server.chats) == 3
+    shown = places_in(watcher)
+    assert not shown or shown[-1] is None
 
 
 @pytest.mark.redis

@@ -9,9 +9,9 @@ import pytest
 
 from chat import actions
 from chat.actions import Refused
+from chat.agents.continuing import CONTINUE
 from chat.models import Agent, LedgerEntry, Message, State
 from chat.models.branches import usage_of
-from chat.turns.continuing import CONTINUE
 from tests.agent_server import AgentServer, drop, gate, hang, refuse, say, usage
 from tests.serving import Serving, wait_for
 
@@ -226,3 +226,52 @@ def test_all_calls_of_an_answer_share_the_turns_time(
     answer = serving.ended(serving.ask(alice, "count"))
     assert (answer.text, answer.error_code) == ("one two", "too_long")
     assert (answer.duration_ms or 0) < 3000
+
+
+# -- a history that the model refuses as too long ---------------------------------------------------
+
+
+def too_long() -> Any:
+    words = "Input tokens exceed the configured limit of 1000 tokens. Your messages resulted in 2000 tokens."
+    return refuse(400, {"error": {"message": words}})
+
+
+def test_a_refused_history_is_made_shorter_once_and_the_person_is_told(
+    serving: Serving, alice: Any, make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model()
+    first = serving.ask(alice, "one " * 100)
+    serving.ended(first)
+    serving.ended(serving.ask(alice, "two " * 100, first.conversation))
+    agent_server.answer(too_long())
+    agent_server.answer(say("three"), usage(7, None, 8))
+    answer = serving.ended(serving.ask(alice, "three?", first.conversation))
+    assert (answer.text, answer.state, answer.trimmed) == ("three", State.COMPLETED, 4)
+    assert messages_of(agent_server, 3) == [("user", "three?")]
+    assert [(call.outcome, call.error_code, call.user_tokens) for call in calls_of(answer)] == [
+        ("failed", "prompt_too_long", None), ("completed", "", 7),
+    ]  # fmt: skip
+    row = Message.objects.get(pk=answer.pk)
+    assert row.trimmed == 4
+
+
+def test_a_second_refusal_is_told_with_its_limit(
+    serving: Serving, alice: Any, make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model()
+    first = serving.ask(alice, "one")
+    serving.ended(first)
+    agent_server.answer(too_long())
+    agent_server.answer(too_long())
+    answer = serving.ended(serving.ask(alice, "two", first.conversation))
+    assert (answer.error_code, answer.error_params) == ("prompt_too_long", {"limit": 1000, "size": 2000})
+    assert (len(agent_server.chats), len(calls_of(answer))) == (3, 2)
+
+
+def test_a_question_that_is_too_long_by_itself_is_asked_once(
+    serving: Serving, alice: Any, make_model: Make, agent_server: AgentServer
+) -> None:
+    make_model()
+    agent_server.answer(too_long())
+    answer = serving.ended(serving.ask(alice, "one"))
+    assert (answer.error_code, len(agent_server.chats)) == ("prompt_too_long", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -29,10 +30,13 @@ def answer(alice: Any) -> Message:
 
 def end(answer: Message, ending: Ending, owner: str = OWNER) -> bool:
     with transaction.atomic():
-        return write_ending(
+        ledger: list[LedgerEntry] = []
+        written = write_ending(
             answer, ending, owner=owner, thread_id=answer.conversation.public_id,
-            user=(answer.conversation.owner_id, "alice"), kind="stackspot", unread=True,
+            user=(answer.conversation.owner_id, "alice"), agent=None, unread=True, ledger=ledger,
         )  # fmt: skip
+        LedgerEntry.objects.append(ledger)
+        return written
 
 
 def test_it_writes_answer_conversation_and_ledger_together(answer: Message) -> None:
@@ -84,7 +88,7 @@ def test_what_an_upstream_names_is_made_to_fit(answer: Message) -> None:
     assert len(row.upstream_conversation) == 64
     entry = LedgerEntry.objects.get()
     assert len(entry.upstream_id) == 120
-    assert entry.raw_usage == {"note": "\ufffd\ufffd"}
+    assert json.loads(entry.raw_usage or "") == {"note": "\ufffd\ufffd"}
 
 
 def test_the_ledger_outlives_conversation_and_person(answer: Message, alice: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import redis.exceptions
 from channels.layers import InMemoryChannelLayer
 
 from chat.turns.hub import Hub, feed_topic, thread_topic
@@ -71,8 +72,8 @@ async def until(condition: Any, seconds: float = 5.0) -> None:
 class Processes:
     """Two hubs that share one channel layer, as two server processes share Redis."""
 
-    def __init__(self) -> None:
-        self.layer = InMemoryChannelLayer(capacity=100_000)
+    def __init__(self, layer: InMemoryChannelLayer | None = None) -> None:
+        self.layer: InMemoryChannelLayer = layer or InMemoryChannelLayer(capacity=100_000)
         self.hubs = [Hub(), Hub()]
         self.stops: list[int] = []
         self.neighbours = [
@@ -121,6 +122,62 @@ async def test_a_stop_rings_at_the_owner_alone() -> None:
         await until(lambda: processes.stops)
         assert processes.stops == [42]
         assert worker_group("worker1") in processes.layer.groups
+
+
+class Leaving(InMemoryChannelLayer):
+    """A layer that can be away, as Redis can."""
+
+    away = False
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        if self.away:
+            raise redis.exceptions.ConnectionError
+        return await super().new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        if self.away:
+            raise redis.exceptions.ConnectionError
+        await super().group_add(group, channel)
+
+
+async def test_a_topic_joined_while_the_layer_was_away_is_joined_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chat.turns.neighbours.RETRY", 0.02)
+    layer, given_up = Leaving(capacity=100_000), thread_topic("given up")
+    async with Processes(layer) as processes:
+        here, there = processes.hubs
+        far, gone = Recorder(), Recorder()
+        layer.away = True
+        await there.watch(TOPIC, far)
+        await there.watch(given_up, gone)
+        there.unwatch(given_up, gone)
+        await asyncio.sleep(0.05)
+        assert TOPIC not in layer.groups
+        layer.away = False
+        await until(lambda: TOPIC in layer.groups)
+        here.publish(TOPIC, 7, "{}")
+        await until(lambda: far.seqs == [7])
+        assert given_up not in layer.groups
+
+
+async def test_a_process_that_started_while_the_layer_was_away_hears_the_others_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R37."""
+    monkeypatch.setattr("chat.turns.neighbours.RETRY", 0.02)
+    layer = Leaving(capacity=100_000)
+    layer.away = True
+    async with Processes(layer) as processes:
+        here, there = processes.hubs
+        far = Recorder()
+        await there.watch(TOPIC, far)
+        layer.away = False
+        await until(lambda: TOPIC in layer.groups and worker_group("worker1") in layer.groups)
+        here.publish(TOPIC, 7, "{}")
+        await until(lambda: far.seqs == [7])
+        processes.neighbours[0].ask_to_stop("worker1", 42)
+        await until(lambda: processes.stops == [42])
 
 
 @pytest.mark.parametrize("pauses", [0, 1, 2])

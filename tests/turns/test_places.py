@@ -16,7 +16,7 @@ from chat.turns import places_redis as module
 from chat.turns.places import WINDOW, MemoryPlaces, Place, Places, Rule, Ticket, estimate
 from chat.turns.places_redis import RedisPlaces
 from tests.agent_server import AgentServer
-from tests.real_server import free_port
+from tests.real_server import free_port, wait_for
 
 Make = Callable[..., Ticket]
 
@@ -48,6 +48,23 @@ def test_only_so_many_run_at_once(places: Places, ticket: Make) -> None:
     assert places.ask(three) == Place(0, 15)
     places.leave(one, 1.0)
     assert places.ask(three) is None
+
+
+def test_nobody_begins_in_a_pause_and_the_wait_is_told(places: Places, ticket: Make) -> None:
+    running, waiting = ticket(at_once=5), ticket(at_once=5)
+    assert places.ask(running) is None
+    places.pause(running.key, 30.0)
+    places.pause(running.key, 0.2)  # a shorter one does not end it
+    place = places.ask(waiting)
+    assert place is not None
+    assert (place.before, 25 < place.seconds <= 30) == (0, True)
+
+
+def test_a_pause_ends(places: Places, ticket: Make) -> None:
+    one = ticket(at_once=5)
+    places.pause(one.key, 0.05)
+    assert places.ask(one) is not None
+    wait_for(lambda: places.ask(one) is None, what="the end of the pause")
 
 
 def test_only_so_many_begin_in_a_minute(places: Places, ticket: Make) -> None:

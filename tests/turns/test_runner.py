@@ -42,7 +42,8 @@ TERMINAL = {State.COMPLETED, State.STOPPED, State.FAILED, State.INTERRUPTED}
 
 
 def ledger_of(answer: Message) -> LedgerEntry:
-    return LedgerEntry.objects.get(message_id=answer.public_id)
+    """The last one, where a request that was refused was made again."""
+    return LedgerEntry.objects.filter(message_id=answer.public_id).latest("pk")
 
 
 def counts(entry: LedgerEntry) -> tuple[int | None, int | None, int | None]:
@@ -68,7 +69,7 @@ def test_a_completed_answer_is_kept_with_its_usage(
     entry = ledger_of(answer)
     assert counts(entry) == (12, 3, 5) == agent_server.usage_total
     assert (entry.certainty, entry.outcome, entry.username) == ("reported", "completed", "alice")
-    assert (entry.agent_name, entry.agent_kind) == ("Scripted", "stackspot")
+    assert (entry.agent_name, entry.provider) == ("Scripted", "stackspot")
     assert entry.upstream_id == "01KJJB4T9SP5V1SYDEYHTZ5N6Y"
     assert entry.conversation_id == answer.conversation.public_id
     assert entry.first_delta_ms is not None and entry.first_delta_ms <= entry.duration_ms
@@ -171,8 +172,9 @@ def test_a_stop_ends_the_turn_and_the_upstream_call_within_a_second(
     assert (answer.state, answer.text, answer.error_code) == (State.STOPPED, text, "")
     assert len(endings_in(watcher, answer)) == 1
     assert endings_in(watcher, answer)[0]["stkweb"]["usage"] is None
-    assert ledger_of(answer).certainty == "unknown"
-    assert counts(ledger_of(answer)) == (None, None, None)
+    entry = ledger_of(answer)
+    assert (entry.certainty, entry.outcome) == ("estimated", "stopped")
+    assert counts(entry) == (1, None, -(-len(text) // 4) or None)
 
 
 def test_a_stop_at_the_last_byte_leaves_one_end(
@@ -297,10 +299,12 @@ FAILURES: dict[str, tuple[tuple[Step, ...], dict[str, Any], str]] = {
 }  # fmt: skip
 #: Tested apart: they happen before a request is made.
 WITHOUT_A_REQUEST = {"unreachable", "agent_misconfigured"}
+#: Of handing files over, before the agent is asked: tests/files/test_handing.py.
+OF_FILES = {"upload_forbidden", "upload_failed", "file_lost"}
 
 
 def test_every_code_of_an_agents_error_is_tried_here() -> None:
-    assert set(FAILURES) | WITHOUT_A_REQUEST == set(CODES)
+    assert set(FAILURES) | WITHOUT_A_REQUEST | OF_FILES == set(CODES)
 
 
 @pytest.mark.parametrize("code", FAILURES)
@@ -318,7 +322,7 @@ def test_a_failure_keeps_the_text_and_says_why(
     assert answer.state == (State.INTERRUPTED if code == "ended_early" else State.FAILED)
     assert answer.text == text
     assert len(answer.error_id) == 26
-    assert LedgerEntry.objects.get().error_code == code
+    assert LedgerEntry.objects.latest("pk").error_code == code
     shown = endings_in(watcher, answer)[0]["stkweb"]["error"]
     assert (shown["code"], shown["id"]) == (code, answer.error_id)
     assert code in FAULTS
@@ -487,3 +491,12 @@ def test_an_error_without_a_client_ends_the_turn(serving: Serving, alice: Any, a
 def test_the_states_an_ending_can_have_are_the_terminal_ones() -> None:
     assert set(State.values) - {State.QUEUED, State.STREAMING} == TERMINAL
     assert Ending(State.STOPPED).usage is None
+
+
+def test_an_agent_that_is_not_set_up_is_never_called_and_has_no_row_in_the_ledger(
+    serving: Serving, alice: Any, make_agent: Callable[..., Agent], agent_server: AgentServer
+) -> None:
+    make_agent(options={"selected_model": 1})
+    answer = serving.ended(serving.ask(alice))
+    assert (answer.state, answer.error_code) == (State.FAILED, "agent_misconfigured")
+    assert (len(agent_server.chats), LedgerEntry.objects.count()) == (0, 0)

@@ -147,10 +147,10 @@ def test_one_row_that_cannot_be_written_does_not_hold_up_the_others(saving: Savi
 def test_an_end_that_cannot_be_written_is_told_and_the_others_are_written(saving: Saving, alice: Any) -> None:
     turn, other = make_turn(alice), make_turn(alice)
 
-    def unwritable() -> bool:
+    def unwritable(ledger: list[LedgerEntry]) -> bool:
         return bool(Message.objects.filter(pk=turn.answer.pk).update(state="no such state"))
 
-    def writable() -> bool:
+    def writable(ledger: list[LedgerEntry]) -> bool:
         return bool(Message.objects.filter(pk=other.answer.pk).update(text="ended"))
 
     async def both() -> list[Any]:

@@ -259,3 +259,32 @@ def _shown(item: dict[str, Any]) -> str:
     if item["type"] == "workflow":
         return item["workflow"]["tasks"][0]["content"]
     return item["content"][0]["text"]
+
+
+async def test_it_gives_a_sign_of_life_until_the_first_word(settings: Any) -> None:
+    settings.LIMIT_SIGN_OF_LIFE = 0.02
+    turn, watcher = await watched_turn()
+    saved: list[int] = []
+    turn.on_shown = lambda: saved.append(turn.seq)
+    turn.begin_call()
+    turn.call_started -= 30
+    await until(lambda: len(watcher.events) >= 2)
+    sign = watcher.events[0]
+    assert sign["type"] == "progress_update"
+    assert sign["stkweb"] == {"item_id": turn.answer.public_id, "waited": 30}
+    assert saved[:2] == [3, 4], "a number that was given away is saved"
+    assert turn.item()["stkweb"]["waited"] == 30, "who comes later sees it too"
+    turn.take([TextDelta("a")])
+    assert turn.item()["stkweb"]["waited"] is None
+    said = len(watcher.frames)
+    await asyncio.sleep(0.1)
+    assert len(watcher.frames) == said
+
+
+async def test_an_ended_turn_gives_no_sign_of_life(settings: Any) -> None:
+    settings.LIMIT_SIGN_OF_LIFE = 0.02
+    turn, watcher = await watched_turn()
+    turn.begin_call()
+    turn.finish_text()
+    await asyncio.sleep(0.1)
+    assert watcher.frames == []

@@ -11,8 +11,8 @@ from chat.templatetags.page import count, duration
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
     [
-        (0, "0.0 s"),
-        (49, "0.0 s"),
+        (0, "under 0.1 s"),
+        (49, "under 0.1 s"),
         (50, "0.1 s"),
         (6549, "6.5 s"),
         (6550, "6.6 s"),

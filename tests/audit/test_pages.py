@@ -1,0 +1,266 @@
+"""The audit pages: who may see them, the same numbers everywhere, no content, and every look in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from chat import audit
+from chat.models import (
+    AuditEvent,
+    Budget,
+    BudgetGrant,
+    BudgetPeriod,
+    Conversation,
+    LedgerEntry,
+)
+from chat.models.append_only import protect, release
+from tests.security.conftest import Owned, of_alice
+
+__all__ = ["of_alice"]
+pytestmark = pytest.mark.django_db
+PAGES = ("", "reconcile/", "export.csv", "export.json", "export.zip", "exports/x/", "calls/x/")
+
+
+@pytest.mark.parametrize("who", ["alice", "staff"])
+@pytest.mark.parametrize("path", PAGES)
+def test_nobody_without_the_permission_sees_anything(
+    who: str, path: str, request: pytest.FixtureRequest, client_of: Callable[..., Client], known: Any
+) -> None:
+    answer = client_of(request.getfixturevalue(who)).get(f"/admin/audit/{path}")
+    assert answer.status_code in (302, 403)
+    assert "1,340" not in answer.content.decode()
+    assert not AuditEvent.objects.filter(action__in=("audit.viewed", "export.begun")).exists()
+
+
+def test_the_administration_offers_the_pages_to_those_who_may_see_them(
+    page: Client, client_of: Callable[..., Client], make_person: Callable[..., Any]
+) -> None:
+    assert 'href="/admin/audit/"' in page.get("/admin/").content.decode()
+    other = client_of(make_person("dora", is_staff=True))
+    assert 'href="/admin/audit/"' not in other.get("/admin/").content.decode()
+
+
+def test_it_shows_known_sums_and_tells_unknown_from_zero(page: Client, known: dict[str, int]) -> None:
+    answer = page.get("/admin/audit/")
+    total = answer.context["total"]
+    assert (total.tokens, total.calls) == (known["tokens"], known["calls"])
+    assert (total.user_tokens, total.enrichment_tokens, total.output_tokens) == (1340, 400, 159)
+    assert total.certainties == {"reported": 3, "unknown": 1, "estimated": 1}
+    assert total.outcomes == {"completed": 3, "failed": 1, "stopped": 1}
+    lines = {line.label: line.sums for line, _address in answer.context["lines"]}
+    assert (lines["alice"].tokens, lines["bob"].tokens) == (820, 1079)
+    assert (lines["alice"].enrichment_tokens, lines["bob"].enrichment_tokens) == (400, 0)
+    assert "1,899" in answer.content.decode()
+
+
+@pytest.mark.parametrize("view", ["person", "team", "agent", "model", "day"])
+def test_every_table_adds_up_to_the_same_total(view: str, page: Client, known: dict[str, int]) -> None:
+    answer = page.get(f"/admin/audit/?view={view}")
+    sums = [line.sums for line, _address in answer.context["lines"]]
+    assert sum(one.tokens or 0 for one in sums) == known["tokens"]
+    assert sum(one.calls for one in sums) == known["calls"]
+    assert sum(total or 0 for total in answer.context["chart"].totals) == known["tokens"]
+
+
+@pytest.mark.parametrize("stack", ["kind", "agent", "team", "person"])
+def test_the_chart_adds_up_whatever_its_bars_are_made_of(
+    stack: str, page: Client, known: dict[str, int]
+) -> None:
+    chart = page.get(f"/admin/audit/?stack={stack}").context["chart"]
+    assert len(chart.spans) == 30
+    assert sum(total or 0 for total in chart.totals) == known["tokens"]
+    assert [running for _start, _label, running in chart.spans] == [False] * 29 + [True]
+    today = page.get(f"/admin/audit/?stack={stack}&period=today").context["chart"]
+    assert len(today.spans) in (23, 24, 25)
+
+
+def test_more_than_eight_are_told_as_others(
+    page: Client, book: Callable[..., LedgerEntry], known: dict[str, int]
+) -> None:
+    for n in range(10):
+        book(f"command {n}", user=n, output=0)
+    stacks = page.get("/admin/audit/?stack=person").context["chart"].stacks
+    assert len(stacks) == 9
+    assert stacks[-1][1] == "others"
+    drawn = sum(value or 0 for _name, _colour, values in stacks for value in values)
+    assert drawn == known["tokens"] + 45
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        ("outcome=failed", 1),
+        ("certainty=estimated", 1),
+        ("agent=7", 5),
+        ("agent=8", 0),
+        ("team=0", 5),
+        ("period=today", 2),
+        ("period=custom&from=1999-01-01&to=1999-01-31", 0),
+        ("outcome=no-such&certainty=&person=x", 0),
+        ("period=custom&from=2026-02-31&to=x&page=-1&sort=no&view=no&team=1e9&after=x", 5),
+        ("model=%00&person=%00&after=%00", 5),
+    ],
+)
+def test_the_address_is_the_filter(query: str, calls: int, page: Client, known: Any) -> None:
+    assert page.get(f"/admin/audit/?{query}").context["total"].calls == calls
+    listed = page.get(f"/admin/audit/?{query}&view=calls")
+    if "view=no" not in query:
+        assert len(listed.context["calls"]) == calls
+
+
+def test_the_filters_of_a_person_lead_to_their_calls(page: Client, known: Any, alice: Any) -> None:
+    line, address = page.get("/admin/audit/?sort=label").context["lines"][0]
+    assert line.label == "alice"
+    found = page.get(f"/admin/audit/{address}").context["calls"]
+    assert {call.user_id for call in found} == {alice.pk}
+    assert len(found) == 2
+
+
+def test_tables_are_ordered_by_the_server(page: Client, known: Any) -> None:
+    def labels(sort: str) -> list[str]:
+        return [line.label for line, _ in page.get(f"/admin/audit/?sort={sort}").context["lines"]]
+
+    assert labels("-tokens") == ["bob", "alice"]
+    assert labels("tokens") == ["alice", "bob"]
+    assert labels("label") == ["alice", "bob"]
+    assert labels("-label") == ["bob", "alice"]
+    assert labels("enrichment") == ["bob", "alice"]
+
+
+def test_calls_are_paged_without_a_gap_or_a_repeat(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    same = timezone.now() - timedelta(hours=1)
+    made = {book(alice, at=same if n % 2 else None).public_id for n in range(120)}
+    seen: list[str] = []
+    address = "?view=calls"
+    while address:
+        answer = page.get(f"/admin/audit/{address}")
+        seen += [call.public_id for call in answer.context["calls"]]
+        address = answer.context["older"]
+    assert len(seen) == 120
+    assert set(seen) == made
+
+
+def test_a_call_is_shown_without_what_was_said(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any, of_alice: Owned
+) -> None:
+    row = book(
+        alice, conversation_id=of_alice.conversation, message_id=of_alice.answer, raw_usage='{"user": 10}'
+    )
+    for path in (f"calls/{row.public_id}/", "?view=calls"):
+        text = page.get(f"/admin/audit/{path}").content.decode()
+        assert "alice" in text
+        for secret in ("secret question", "secret answer", "Of Alice"):
+            assert secret not in text
+    shown = page.get(f"/admin/audit/calls/{row.public_id}/").content.decode()
+    assert row.digest in shown
+    assert "unbroken" in shown
+    assert "Read it, for a reason" not in shown
+    assert page.get("/admin/audit/calls/01ARZ3NDEKTSV4RRFFQ69G5FAV/").status_code == 404
+    assert page.get("/admin/audit/calls/%00/").status_code == 404
+
+
+def test_totals_stay_after_conversations_and_people_are_gone(
+    page: Client, known: dict[str, int], alice: Any, bob: Any
+) -> None:
+    Conversation.objects.all().delete()
+    alice.delete()
+    bob.delete()
+    answer = page.get("/admin/audit/")
+    assert answer.context["total"].tokens == known["tokens"]
+    assert {line.label for line, _ in answer.context["lines"]} == {"alice", "bob"}
+
+
+def test_each_look_is_in_the_log_once_in_a_while(page: Client, known: Any) -> None:
+    for _ in range(3):
+        page.get("/admin/audit/?period=7d")
+    page.get("/admin/audit/?period=7d&view=calls")
+    events = AuditEvent.objects.filter(action="audit.viewed").order_by("pk")
+    assert [(event.actor, event.target) for event in events] == [
+        ("staff", "audit:person"), ("staff", "audit:calls"),
+    ]  # fmt: skip
+    assert events[0].data["filter"] == {"period": "7d"}
+    assert "audit:calls" in page.get("/admin/audit/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?view=calls", "?view=day&stack=agent&outcome=failed", "?person=1&team=0"]
+)
+def test_a_page_takes_at_most_15_queries(query: str, page: Client, known: Any) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert page.get(f"/admin/audit/{query}").status_code == 200
+    spent = [
+        one["sql"] for one in queries if not one["sql"].startswith(("BEGIN", "COMMIT", "SAVE", "RELEASE"))
+    ]
+    assert len(spent) <= 15, "\n".join(spent)
+
+
+def test_the_chains_are_verified_and_the_first_broken_row_is_named(page: Client, known: Any) -> None:
+    def verified() -> str:
+        assert page.post("/admin/audit/verify/").status_code == 302
+        return page.get("/admin/audit/").content.decode().split('id="integrity"')[1]
+
+    assert page.get("/admin/audit/verify/").status_code == 405
+    assert verified().count("unbroken") == 2
+    second = LedgerEntry.objects.order_by("pk")[1]
+    table = LedgerEntry._meta.db_table
+    with connection.cursor() as cursor:
+        for statement in release(connection.vendor, table):
+            cursor.execute(statement)
+        cursor.execute(f"UPDATE {table} SET user_tokens = 1 WHERE id = %s", [second.pk])
+        for statement in protect(connection.vendor, table):
+            cursor.execute(statement)
+    assert f"first at row {second.pk}" in verified()
+    assert "is not as it was written" in page.get(f"/admin/audit/calls/{second.public_id}/").content.decode()
+
+
+def test_the_budget_shows_what_was_used_before_it_was_set_too(page: Client, known: dict[str, int]) -> None:
+    """Nothing was held against it yet, and still it says what a person's own page says."""
+    Budget.objects.create(scope="everyone", measure="tokens", limit=4000, period="month")
+    start, end = audit.budget_span("month", timezone.now())
+    found = page.get("/admin/audit/").context["budget"]
+    assert found.used == audit.report(audit.Filter(start, end)).total.tokens
+    assert found.limit == 4000
+
+
+def test_attention_names_budgets_near_their_end(page: Client, alice: Any) -> None:
+    for limit, used in ((1000, 1000), (1000, 850), (1000, 10)):
+        budget = Budget.objects.create(
+            scope="person", person=alice, measure="tokens", limit=limit, period="month"
+        )
+        start, _end = audit.budget_span("month", timezone.now())
+        BudgetPeriod.objects.create(budget=budget, start=start, used=used)
+    kinds = [line.kind for line in page.get("/admin/audit/").context["attention"]]
+    assert kinds == ["over", "quota"]
+    BudgetGrant.objects.create(
+        budget=Budget.objects.earliest("pk"), extra=9000, until=timezone.now() + timedelta(days=1)
+    )
+    kinds = [line.kind for line in page.get("/admin/audit/").context["attention"]]
+    assert kinds == ["quota"]
+
+
+def test_attention_names_jumps_failing_agents_and_calls_without_usage(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any, bob: Any
+) -> None:
+    noon = timezone.now()
+    for days in range(2, 9):
+        book(alice, user=1000, output=0, at=noon - timedelta(days=days))
+        book(bob, user=1000, output=0, at=noon - timedelta(days=days))
+    assert page.get("/admin/audit/").context["attention"] == []
+    for n in range(30):
+        book(alice, user=500, output=0, outcome="failed" if n < 3 else "completed")
+    book(bob, user=None, output=None)
+    lines = page.get("/admin/audit/").context["attention"]
+    assert [line.kind for line in lines] == ["jump", "failing", "unknown"]
+    assert lines[0].text.startswith("alice used 15 times")
+    for line in lines:
+        assert page.get(line.address).status_code == 200

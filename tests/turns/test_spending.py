@@ -1,0 +1,214 @@
+"""Budgets hold: what is over one is refused before the call, however many ask at once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from chat.actions import Refused
+from chat.agents import AgentRequest
+from chat.models import (
+    Agent,
+    AuditEvent,
+    Budget,
+    BudgetGrant,
+    BudgetHold,
+    BudgetPeriod,
+    Conversation,
+    LedgerEntry,
+    Membership,
+    Message,
+    Price,
+    State,
+    new_id,
+)  # fmt: skip
+from chat.turns import spending
+from chat.turns.reaper import Reaper
+from tests.agent_server import AgentServer, hang, say, usage
+from tests.models.conftest import make_entry
+from tests.serving import Serving
+from tests.turns.test_runner import stop
+
+
+def budget(**fields: Any) -> Budget:
+    values = {"scope": "everyone", "measure": "tokens", "limit": 1, "period": "day", **fields}
+    return Budget.objects.create(**values)
+
+
+def period() -> BudgetPeriod:
+    return BudgetPeriod.objects.get()
+
+
+def enter(*entries: LedgerEntry) -> None:
+    with transaction.atomic():
+        spending.enter(entries)
+
+
+# -- with an agent -----------------------------------------------------------------------------------
+
+
+def test_parallel_sends_against_a_budget_of_one_make_one_call(
+    serving: Serving, alice: Any, bob: Any, charlie: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    budget(limit=1, contact="Dora")
+    agent_server.answer(say("one "), hang())
+    answers: list[Any] = []
+    begin = threading.Barrier(9)
+
+    def send(person: Any) -> None:
+        begin.wait()
+        try:
+            answers.append(serving.ask(person))
+        except Refused as refused:
+            answers.append(refused)
+        finally:
+            close_old_connections()
+
+    threads = [threading.Thread(target=send, args=(p,)) for p in (alice, bob, charlie) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sent = [answer for answer in answers if not isinstance(answer, Refused)]
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert (len(sent), len(refused)) == (1, 8)
+    assert {r.code for r in refused} == {"budget_spent"}
+    assert (refused[0].params["limit"], refused[0].params["contact"]) == ("1 tokens", "Dora")
+    serving.wait_text(sent[0], "one ")
+    assert Message.objects.count() == 2, "a refused question leaves nothing"
+    owner = Conversation.objects.get().owner
+    stop(owner, sent[0].conversation)
+    serving.ended(sent[0])
+    assert BudgetHold.objects.count() == 0
+    assert (period().reserved, period().used > 0) == (0, True)
+    assert len(agent_server.chats) == 1
+    with pytest.raises(Refused, match="budget_spent"):
+        serving.ask(alice)
+
+
+def test_what_was_used_is_settled_and_what_was_reserved_is_given_back(
+    serving: Serving, alice: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    budget(limit=10_000)
+    agent_server.answer(say("hello"), usage(100, 20, 30))
+    serving.ended(serving.ask(alice))
+    assert (period().used, period().reserved) == (150, 0)
+    agent_server.answer(say("hello"), usage(1, None, 2))
+    serving.ended(serving.ask(alice))
+    assert (period().used, period().reserved) == (153, 0)
+
+
+def test_a_soft_budget_lets_pass_and_a_grant_makes_room(
+    serving: Serving, alice: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    soft, hard = budget(limit=0, hard=False), budget(limit=0, scope="agent", agent=agent)
+    with pytest.raises(Refused, match="budget_spent"):
+        serving.ask(alice)
+    BudgetGrant.objects.create(budget=hard, extra=5, until=timezone.now() + timedelta(hours=1))
+    serving.ended(serving.ask(alice))
+    BudgetGrant.objects.update(until=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(Refused, match="budget_spent"):
+        serving.ask(alice)
+    assert soft.periods.get().used > 0
+
+
+# -- rows alone --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_turn_whose_process_died_gives_back_its_reservation(alice: Any, demo_agent: Agent) -> None:
+    budget(limit=10_000)
+    row = Conversation.objects.create(owner=alice, title="t", updated_at=timezone.now())
+    answer = Message.objects.create(
+        conversation=row, role="assistant", state=State.STREAMING, owner=new_id(), agent=demo_agent,
+        agent_name="Demo", created_at=timezone.now(),
+    )  # fmt: skip
+    assert spending.reserve(alice.pk, demo_agent, AgentRequest("x" * 400), answer.public_id) is None
+    assert period().reserved == 2100
+    assert len(Reaper(new_id()).reap(alone=True)) == 1
+    assert (period().reserved, BudgetHold.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_a_reservation_that_belongs_to_nothing_is_given_back(alice: Any, demo_agent: Agent) -> None:
+    budget(limit=10_000)
+    spending.reserve(alice.pk, demo_agent, AgentRequest("x"), new_id())
+    spending.release_stale()
+    assert period().reserved == 2001
+    BudgetHold.objects.update(created_at=timezone.now() - timedelta(days=1))
+    spending.release_stale()
+    assert period().reserved == 0
+
+
+@pytest.mark.django_db
+def test_each_scope_counts_its_own_and_what_came_before_it_was_made(
+    alice: Any, bob: Any, demo_agent: Agent
+) -> None:
+    team = Group.objects.create(name="Data")
+    Membership.objects.create(user=alice, team=team)
+    now = timezone.now()
+    moments = {"started_at": now, "ended_at": now, "agent_id": demo_agent.pk}
+    LedgerEntry.objects.append(
+        [make_entry(user_id=alice.pk, **moments), make_entry(user_id=bob.pk, **moments)]
+    )
+    made = [
+        budget(limit=10**6), budget(limit=10**6, scope="team", team=team),
+        budget(limit=10**6, scope="person", person=bob), budget(limit=10**6, scope="agent", agent=demo_agent),
+    ]  # fmt: skip
+    for person in (alice, bob):
+        spending.reserve(person.pk, demo_agent, AgentRequest("x"), new_id())
+    assert [one.periods.get().used for one in made] == [36, 18, 18, 36]
+    enter(make_entry(user_id=bob.pk, **moments))
+    assert [one.periods.get().used for one in made] == [54, 18, 36, 54]
+
+
+@pytest.mark.django_db
+def test_money_counts_what_calls_are_worth(alice: Any, demo_agent: Agent) -> None:
+    now = timezone.now()
+    Price.objects.create(
+        currency="USD", user=2_000_000, output=10_000_000, valid_from=now - timedelta(days=2), created_at=now
+    )
+    one = budget(measure="money", currency="USD", limit=25_000_000)
+    assert spending.reserve(alice.pk, demo_agent, AgentRequest("x" * 400), new_id()) is None
+    assert period().reserved == 100 * 2000 + 2000 * 10_000
+    shortage = spending.reserve(alice.pk, demo_agent, AgentRequest("x" * 400), new_id())
+    assert shortage is not None and shortage.budget == one
+    enter(make_entry(user_id=alice.pk, user_tokens=100, output_tokens=10, started_at=now, ended_at=now))
+    assert period().used == 100 * 2000 + 10 * 10_000
+
+
+@pytest.mark.django_db
+def test_each_warning_is_given_once(alice: Any, demo_agent: Agent) -> None:
+    budget(limit=100)
+    now = timezone.now()
+    spending.reserve(alice.pk, demo_agent, AgentRequest("x"), new_id())
+    for tokens in (49, 1, 10, 25, 9, 20):
+        enter(make_entry(user_tokens=tokens, output_tokens=None, started_at=now, ended_at=now))
+    events = AuditEvent.objects.filter(action="budget.reached").order_by("pk")
+    assert [event.data["percent"] for event in events] == [50, 80, 100]
+
+
+@pytest.mark.django_db
+def test_a_send_asks_nothing_more_than_whether_there_is_a_budget(
+    django_assert_num_queries: Any, alice: Any
+) -> None:
+    with django_assert_num_queries(1):
+        assert spending.in_force() is False
+
+
+def test_a_refusal_says_limit_reset_and_whom_to_ask(
+    serving: Serving, alice: Any, agent: Agent, client: Any
+) -> None:
+    budget(limit=0, contact="Dora, room 4")
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.post("/c/", {"text": "hi"}, content_type="application/json")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (429, "budget_spent")
+    assert "0 tokens" in error["message"] and "Dora, room 4" in error["next"]
+    assert int(answer.headers["Retry-After"]) > 0
