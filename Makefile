@@ -31,8 +31,11 @@ var/.ready: $(VENV)/.base $(shell find chat stkweb templates -name '*.py' -path 
 run: setup
 	$(BIN)/python manage.py serve
 
+# One worker more than cores: a good part of the tests' time is waiting for streams and browsers.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+
 test: setup-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 5 $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

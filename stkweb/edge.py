@@ -1,7 +1,7 @@
 """The outermost layer: what every answer carries and what no request may do, before Django.
 
-Bodies over the limit are refused by their declared length or as soon as they pass it, so they
-cost neither memory nor a thread. Security headers stand on every response, also on static files,
+Bodies over the limit are refused by their declared length or, without one, as soon as they pass it, so
+they cost neither memory nor a thread. Security headers stand on every response, also on static files,
 on errors and on what a library answers by itself. Nothing here knows a conversation.
 """
 
@@ -57,7 +57,8 @@ class Edge:
         if not declared.isdigit() or int(declared) > self.limit:
             await _refuse(send)
             return
-        if int(declared) or any(name == b"transfer-encoding" for name, _ in scope["headers"]):
+        # A body of a declared length is no longer: the server sees to that, and nothing is kept twice.
+        if any(name == b"transfer-encoding" for name, _ in scope["headers"]):
             body = await self._body(receive)
             if body is None:
                 await _refuse(send)
@@ -124,7 +125,7 @@ class OwnOrigins:
             await self.app(scope, receive, send)
         else:
             await receive()
-            await send({"type": "websocket.close", "code": 4403})
+            await send({"type": "websocket.close"})  # before it opened: HTTP 403
 
 
 def _as_sent(origin: str) -> bytes:

@@ -2,7 +2,8 @@
 
 Django's ASGI handler makes a thread, and with it a database connection, for every request, and
 crosses threads twice for each middleware. Here the whole synchronous chain runs in one call in
-one of the threads of chat/threads.py. What it must not do: decide anything about a request.
+one of the threads of chat/threads.py. What it must not do: decide anything about a request, but in
+which threads it is answered.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from django.urls import set_script_prefix
 
 from chat import threads
 
+#: Pages that people without an account may read: they must not take the threads of those who work.
+READERS = "/s/"
+
 
 class PooledHandler(ASGIHandler):
     """An ASGI application for `http` scopes; views are synchronous, streams may be async iterators."""
@@ -35,8 +39,9 @@ class PooledHandler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
+        run = threads.run_reader if scope["path"].startswith(READERS) else threads.run
         with closing(body):
-            response = await threads.run(self._respond, scope, body)
+            response = await run(self._respond, scope, body)
         if not response.streaming:
             await self.send_response(response, send)
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,10 +69,16 @@ LOG_LEVEL = env("STKWEB_LOG_LEVEL", "INFO").upper()
 LIMIT_CONNECT = env_float("STKWEB_CONNECT_SECONDS", 5)
 #: Seconds until an agent's first byte.
 LIMIT_FIRST_BYTE = env_float("STKWEB_FIRST_BYTE_SECONDS", 120)
+#: Seconds between two signs of life while an answer has not begun.
+LIMIT_SIGN_OF_LIFE = env_float("STKWEB_SIGN_OF_LIFE_SECONDS", 15)
 #: Seconds of silence inside an answer.
 LIMIT_IDLE = env_float("STKWEB_IDLE_SECONDS", 60)
 #: Seconds of a whole turn.
 LIMIT_TURN = env_float("STKWEB_TURN_SECONDS", 900)
+#: Seconds for which a stopped call may be read on, where its agent is set to that.
+LIMIT_DRAIN = env_float("STKWEB_DRAIN_SECONDS", 60)
+#: Tokens that an answer is expected to have at most, where its agent says nothing, to reserve of budgets.
+BUDGET_OUTPUT_TOKENS = env_int("STKWEB_BUDGET_OUTPUT_TOKENS", 2000, minimum=1)
 #: Bytes of one upstream event.
 LIMIT_EVENT_BYTES = env_int("STKWEB_EVENT_BYTES", 1024 * 1024, minimum=1024)
 #: Bytes of one answer.
@@ -101,6 +108,44 @@ LIMIT_SENDS_PER_MINUTE = env_int("STKWEB_SENDS_PER_MINUTE", 20, minimum=1)
 #: Seconds a clean stop waits for running turns to be saved.
 LIMIT_SHUTDOWN = env_float("STKWEB_SHUTDOWN_SECONDS", 10)
 
+# Files given to agents.
+#: Bytes of one file.
+LIMIT_FILE_BYTES = env_int("STKWEB_FILE_BYTES", 10 * 1024 * 1024, minimum=1024)
+#: Files that one message may carry.
+LIMIT_FILES = env_int("STKWEB_FILES_PER_MESSAGE", 20, minimum=1)
+#: Files of one person that no message carries yet.
+LIMIT_FILES_UNSENT = env_int("STKWEB_FILES_UNSENT", 60, minimum=1)
+#: Bytes of all files of one person.
+LIMIT_FILES_OF_PERSON = env_int("STKWEB_FILES_BYTES_PER_PERSON", 1024 * 1024 * 1024, minimum=1024)
+#: Bytes of all files in all.
+LIMIT_FILES_IN_ALL = env_int("STKWEB_FILES_BYTES", 20 * 1024 * 1024 * 1024, minimum=1024)
+#: Seconds after which a file that no message carries is taken away.
+LIMIT_FILE_UNSENT = env_float("STKWEB_FILE_UNSENT_SECONDS", 24 * 3600)
+#: Bytes of text that files may add to one prompt; newer files come first.
+LIMIT_FILE_TEXT = env_int("STKWEB_FILE_TEXT_BYTES", 128 * 1024, minimum=1024)
+#: Seconds for which StackSpot is trusted to keep a file that was handed over.
+LIMIT_HANDED = env_int("STKWEB_HANDED_SECONDS", 3600, minimum=60)
+#: Seconds that looking into one file may take.
+LIMIT_LOOK = env_int("STKWEB_FILE_LOOK_SECONDS", 20, minimum=1)
+#: Bytes of memory of the process that looks into a file.
+LIMIT_LOOK_BYTES = env_int("STKWEB_FILE_LOOK_BYTES", 768 * 1024 * 1024, minimum=64 * 1024 * 1024)
+#: Pages, slides or sheets of a document that are read.
+LIMIT_PAGES = env_int("STKWEB_FILE_PAGES", 500, minimum=1)
+#: Pixels of a picture.
+LIMIT_PIXELS = env_int("STKWEB_FILE_PIXELS", 50000000, minimum=1)
+#: A ClamAV daemon that looks at every file, as tcp://host:port or unix:///path; none by default.
+CLAMAV_URL = env("CLAMAV_URL")
+#: Bucket of an S3-compatible storage for files; without it they are in the data folder.
+S3_BUCKET = env("STKWEB_S3_BUCKET")
+#: Address of that storage, where it is not Amazon's.
+S3_ENDPOINT = env("STKWEB_S3_ENDPOINT")
+#: Its region.
+S3_REGION = env("STKWEB_S3_REGION")
+#: Its access key; without one boto3 looks where it always does.
+S3_ACCESS_KEY = env("STKWEB_S3_ACCESS_KEY")
+#: The secret that belongs to the access key.
+S3_SECRET_KEY = env("STKWEB_S3_SECRET_KEY")
+
 # Share links.
 #: With whom a conversation may be shared: `colleagues`, `groups`, `anyone`; `nobody` ends all sharing.
 SHARE_WITH = env_choices("STKWEB_SHARE_WITH", "colleagues,groups,anyone", none="nobody")
@@ -110,8 +155,10 @@ SHARE_DAYS = env_int("STKWEB_SHARE_DAYS", 30, minimum=1)
 SHARE_MAX_DAYS = env_int("STKWEB_SHARE_MAX_DAYS", 90, minimum=1)
 #: `optional`, `required` (for links that anyone may open) or `off`.
 SHARE_PASSPHRASE = env_choice("STKWEB_SHARE_PASSPHRASE", ("optional", "required", "off"))
-#: What an owner may switch on: `names,reasoning,tokens,openings,live,copy`; `none` for nothing of it.
-SHARE_OPTIONS = env_choices("STKWEB_SHARE_OPTIONS", "names,reasoning,tokens,openings,live,copy", none="none")
+#: What an owner may switch on: `names,reasoning,tokens,openings,live,copy,files`; `none` for nothing of it.
+SHARE_OPTIONS = env_choices(
+    "STKWEB_SHARE_OPTIONS", "names,reasoning,tokens,openings,live,copy,files", none="none"
+)
 #: Full origins of pages that may embed a share link; none by default.
 SHARE_EMBED_ORIGINS = env_list("STKWEB_SHARE_EMBED_ORIGINS")
 #: Addresses below /s/ that lead nowhere, a minute and a network, before that network has to wait.
@@ -141,7 +188,8 @@ if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
-    "daphne",
+    # It brings `runserver` and all of Twisted: a fifth of every other command's start.
+    *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
     "chat",
     "chat.apps.AdministrationConfig",
     "django.contrib.auth",
@@ -166,6 +214,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "chat.trail.TrailMiddleware",
 ]
 
 ROOT_URLCONF = "stkweb.urls"
@@ -209,7 +258,7 @@ def _database() -> dict[str, Any]:
         # Persistent connections leak under ASGI; the pool with checks survived a restart unharmed.
         config["CONN_MAX_AGE"] = 0
         config["CONN_HEALTH_CHECKS"] = True
-        config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": THREADS + 4, "timeout": 10}}
+        config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": THREADS + 10, "timeout": 10}}
     else:
         raise ImproperlyConfigured("DATABASE_URL names neither SQLite nor PostgreSQL")
     return config
@@ -218,6 +267,8 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 REDIS_URL = env("REDIS_URL")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL begins with none of redis://, rediss:// and unix://")
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
@@ -262,6 +313,7 @@ AXES_LOCKOUT_CALLABLE = "chat.views.accounts.locked_out"
 AXES_IPWARE_PROXY_COUNT = 1 if TRUST_PROXY else None
 AXES_DISABLE_ACCESS_LOG = True
 
+SESSION_ENGINE = "chat.sessions"
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "stkweb_session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "stkweb_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
@@ -306,8 +358,29 @@ TIME_ZONE = env("STKWEB_TIME_ZONE", "UTC")
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 MEDIA_ROOT = DATA_DIR / "files"
+# Files come in slices that are written down at once: nothing larger is kept in memory, and once only.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+
+def _storage() -> dict[str, Any]:
+    """Where files are kept; names are random and no address leads there but through our doors."""
+    if not S3_BUCKET:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    given = {
+        "bucket_name": S3_BUCKET, "endpoint_url": S3_ENDPOINT, "region_name": S3_REGION,
+        "access_key": S3_ACCESS_KEY, "secret_key": S3_SECRET_KEY,
+    }  # fmt: skip
+    options: dict[str, Any] = {name: value for name, value in given.items() if value}
+    # What is read is spooled to disk above a megabyte; the bucket needs no rights for the public.
+    options |= {"max_memory_size": 1024 * 1024, "file_overwrite": False, "default_acl": None}
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _storage(),
     "staticfiles": {"BACKEND": "stkweb.static.HashedStatic"},
 }
 WHITENOISE_MAX_AGE = 0  # hashed files are immutable all the same

@@ -11,10 +11,13 @@ from chat.actions.branching import show
 from chat.actions.keeping import delete, mark_read, rename, restore, save_draft
 from chat.actions.refusals import Refused
 from chat.actions.stopping import stop
+from chat.actions.tool_outputs import Taken, add_tool_output
 
 __all__ = [
     "Refused",
     "Sent",
+    "Taken",
+    "add_tool_output",
     "ask",
     "continue_answer",
     "delete",

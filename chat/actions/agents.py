@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from chat.actions.agent_checks import check_agent, check_secret, problems
+from chat.actions.recording import record, record_change, state_of
 from chat.agents.presets import PRESETS
 from chat.agents.stackspot import DEFAULT_BASE_URL, DEFAULT_TOKEN_URL
 from chat.models import Agent, SecretUnreadable
@@ -22,6 +23,13 @@ from chat.models.secrets import reseal
 from chat.threads import write_transaction
 
 log = logging.getLogger(__name__)
+
+#: What the audit log tells of an agent.
+RECORDED = (
+    "name", "kind", "description", "examples", "base_url", "token_url", "agent_id", "client_id", "options",
+    "on_length", "continue_times", "on_stop", "history_bytes", "requests_per_minute", "concurrent_streams",
+    "ca_bundle", "proxy", "enabled", "position",
+)  # fmt: skip
 
 _REALM = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
@@ -57,17 +65,47 @@ def add_agent(*, name: str, kind: str, secret: str = "", preset: str = "", **fie
     if kind == Agent.Kind.STACKSPOT and not agent.base_url:
         agent.base_url = DEFAULT_BASE_URL
     check_agent(agent, secret=secret)
-    agent.set_secret(secret)
-    with write_transaction():
-        agent.save(force_insert=True)
+    save_agent(agent, secret=secret)
     log.info("agent %r was added", agent.name)
     return agent
+
+
+def save_agent(agent: Agent, *, secret: str = "") -> None:
+    """Save a checked row, new or changed; `secret` is a new one, empty to keep what is set."""
+    with write_transaction():
+        stored = Agent.objects.filter(pk=agent.pk).first() if agent.pk else None
+        before = _recorded(stored) if stored else {}
+        if secret:
+            agent.set_secret(secret)
+        agent.save()
+        more = {"secret": "replaced" if stored and stored.sealed_secret else "set"} if secret else {}
+        action = "agent.changed" if stored else "agent.created"
+        record_change(action, f"agent:{agent.name}", before, _recorded(agent), **more)
+
+
+def delete_agents(agents: Iterable[Agent]) -> None:
+    """Take agents away; conversations and the ledger keep their names."""
+    with write_transaction():
+        for agent in list(agents):
+            record_change("agent.deleted", f"agent:{agent.name}", _recorded(agent), {})
+            agent.delete()
+
+
+def record_refused(key: str | None) -> None:
+    """Somebody without leave tried to change the agent with this key, or to add one (None)."""
+    agent = Agent.objects.filter(pk=key).first() if key and key.isdecimal() else None
+    with write_transaction():
+        record("agent.refused", f"agent:{agent.name if agent else '-'}")
 
 
 def set_enabled(agent: Agent, enabled: bool) -> None:
     """Let people choose it, or not; answers that run go on."""
     with write_transaction():
+        stored = Agent.objects.get(pk=agent.pk)
         Agent.objects.filter(pk=agent.pk).update(enabled=enabled)
+        record_change(
+            "agent.changed", f"agent:{agent.name}", {"enabled": stored.enabled}, {"enabled": enabled}
+        )
     log.info("agent %r was %s", agent.name, "enabled" if enabled else "disabled")
 
 
@@ -77,6 +115,7 @@ def replace_secret(agent: Agent, secret: str) -> None:
     agent.set_secret(secret)
     with write_transaction():
         Agent.objects.filter(pk=agent.pk).update(sealed_secret=agent.sealed_secret)
+        record("agent.changed", f"agent:{agent.name}", {"secret": "replaced"})
     log.info("the secret of agent %r was replaced", agent.name)
 
 
@@ -96,6 +135,7 @@ def reseal_all() -> tuple[list[str], list[str]]:
                 continue
             Agent.objects.filter(pk=agent.pk).update(sealed_secret=sealed)
             done.append(agent.name)
+        record("agent.secrets_resealed", "agents", {"resealed": done, "unreadable": unreadable})
     return done, unreadable
 
 
@@ -164,3 +204,13 @@ __all__ = [
     "set_enabled",
     "token_url_of",
 ]
+
+
+def _recorded(agent: Agent) -> dict[str, Any]:
+    """An agent as the audit log has it: a proxy without its password, of `extra` the names alone."""
+    found = state_of(agent, RECORDED)
+    scheme, at, host = agent.proxy.rpartition("@")
+    found["proxy"] = f"{scheme.partition('://')[0]}://…@{host}" if at else agent.proxy
+    if isinstance(agent.options, dict) and isinstance(agent.options.get("extra"), dict):
+        found["options"] = {**agent.options, "extra": sorted(agent.options["extra"])}
+    return found

@@ -9,12 +9,17 @@ from typing import Any, Literal, cast
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 
+from chat import limits
 from chat.actions.refusals import Refused
 from chat.agents import AgentConfig, AgentRequest
-from chat.models import Agent, Conversation, Message, SecretUnreadable, State
+from chat.models import Agent, Conversation, LedgerEntry, Message, SecretUnreadable, State
+from chat.models.branches import files_of
+from chat.models.statements import insert, update
 from chat.protocol import events, frames
-from chat.turns import items, runtime
+from chat.turns import items, runtime, spending
 from chat.turns.hub import feed_topic
 from chat.turns.places import Rule
 from chat.turns.turn import Rules, TurnSpec
@@ -35,11 +40,13 @@ def begin(
     opening: Message | None = None,
     continues: bool = False,
     trimmed: int = 0,
+    again: str = "",
 ) -> Message:
     """Make the answer row below `above`, number what is announced, hand the turn over on commit.
 
     `opening` is the question that was made in the same transaction, if one was, `trimmed` how many
-    earlier messages `request` leaves out. Raises Refused.
+    earlier messages `request` leaves out, `again` the public id of an answer that is tried again.
+    Raises Refused.
     """
     try:
         worker_id = runtime.current().worker_id
@@ -51,15 +58,22 @@ def begin(
     # A branch is shown whole: the jump is a gap to every watcher, who then reads the rows again.
     branches = opening is None or opening.parent_id != conversation.leaf_id
     seq = conversation.seq + (NEW_BRANCH_JUMP if branches else 2)
-    answer = Message.objects.create(
+    answer = Message(
         conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
         continues=continues, trimmed=trimmed, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
         upstream_conversation=request.conversation_id or "", created_at=now, started_at=now,
     )  # fmt: skip
+    insert(answer)
+    if spending.in_force():
+        _reserve(user, agent, request, answer.public_id)
     conversation.leaf, conversation.seq = answer, seq
     conversation.branch_seq = seq if branches else conversation.branch_seq
     conversation.agent, conversation.updated_at, conversation.unread = agent, now, False
-    conversation.save(update_fields=["leaf", "seq", "branch_seq", "agent", "updated_at", "unread"])
+    update(
+        Conversation, {"id": conversation.pk},
+        {"leaf": answer.pk, "seq": seq, "branch_seq": conversation.branch_seq, "agent": agent.pk,
+         "updated_at": now, "unread": False},
+    )  # fmt: skip
     siblings = [answer.public_id]
     if opening is None:
         beside = conversation.messages.filter(parent=above).order_by("pk")
@@ -68,6 +82,7 @@ def begin(
         answer=answer, thread_id=conversation.public_id, conversation_pk=conversation.pk,
         user_pk=user.pk, username=user.get_username(), agent=config, request=request,
         parent=above.public_id, siblings=siblings, rules=_rules_of(agent),
+        purpose=_purpose(continues, again), retry_of=again,
     )  # fmt: skip
     spec.opening = _opening(spec, conversation, None if branches else opening)
     spec.whole_branch = created
@@ -92,16 +107,43 @@ def _opening(spec: TurnSpec, conversation: Conversation, question: Message | Non
     opening = [(seq, frames.event(thread_id, seq, events.item_added(answer)))]
     if question is not None:
         parent = question.parent.public_id if question.parent else None
-        item = items.question(question, thread_id, parent=parent, author=spec.username)
+        files = files_of([question]).get(question.pk, ()) if conversation.has_files else ()
+        item = items.question(question, thread_id, parent=parent, author=spec.username, files=files)
         opening.insert(0, (question.seq, frames.event(thread_id, question.seq, events.item_done(item))))
         spec.question, spec.question_seq = item, question.seq
     return opening
 
 
+def _reserve(user: Any, agent: Agent, request: AgentRequest, answer: str) -> None:
+    """Hold what the answer may use. Raises Refused with the limit, its reset, and whom to ask."""
+    shortage = spending.reserve(user.pk, agent, request, answer)
+    if shortage is None:
+        return
+    budget = shortage.budget
+    raise Refused(
+        "budget_spent",
+        limit=budget.shown(shortage.limit),
+        resets=date_format(timezone.localtime(shortage.resets_at), "SHORT_DATETIME_FORMAT"),
+        contact=budget.contact or gettext("your administrator"),
+        retry_after=max(1, int((shortage.resets_at - timezone.now()).total_seconds())),
+    )
+
+
+def _purpose(continues: bool, again: str) -> str:
+    purposes = LedgerEntry.Purpose
+    return purposes.AGAIN if again else purposes.CONTINUED if continues else purposes.ANSWER
+
+
+def rule_of(agent: Agent) -> Rule:
+    """What the agent's credential may do."""
+    per_minute = limits.requests_per_minute(agent.kind, agent.requests_per_minute)
+    return Rule(per_minute, agent.concurrent_streams)
+
+
 def _rules_of(agent: Agent) -> Rules:
     auto = agent.on_length == Agent.OnLength.AUTO
-    allowance = Rule(agent.requests_per_minute, agent.concurrent_streams)
-    return Rules(continue_times=agent.continue_times if auto else 0, allowance=allowance)
+    times = agent.continue_times if auto else 0
+    return Rules(times, rule_of(agent), drain=agent.on_stop == Agent.OnStop.DRAIN)
 
 
 def config_of(agent: Agent) -> AgentConfig:

@@ -7,7 +7,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from chat.actions.recording import record
 from chat.actions.refusals import Refused
+from chat.actions.sharing import close_of
 from chat.actions.stopping import stop
 from chat.actions.text import checked_title
 from chat.models import Conversation, Draft
@@ -49,8 +51,10 @@ def delete(user: Any, *, conversation: str) -> Conversation:
     stop(user, conversation=conversation)
     with write_transaction():
         row = _visible(user, conversation)
+        close_of(user, row)
         row.deleted_at = timezone.now()
         row.save(update_fields=["deleted_at"])
+        record("conversation.deleted", f"conversation:{row.public_id}", actor=user)
         _announce(user, "deleted", row)
     return row
 
@@ -64,6 +68,7 @@ def restore(user: Any, *, conversation: str) -> Conversation:
             raise Refused("not_found")
         row.deleted_at = None
         row.save(update_fields=["deleted_at"])
+        record("conversation.restored", f"conversation:{row.public_id}", actor=user)
         _announce(user, "restored", row)
     return row
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -21,8 +20,19 @@ from django.utils import timezone
 
 from chat import limits
 from chat.actions.refusals import Refused
-from chat.actions.sharing import live_view
-from chat.models import Agent, AuditEvent, Conversation, Message, Share, ShareOpening, State
+from chat.actions.share_openings import Opening, note
+from chat.actions.sharing import ends_at, live_view
+from chat.models import (
+    Agent,
+    AuditEvent,
+    ContextFile,
+    Conversation,
+    FileState,
+    Message,
+    Share,
+    ShareOpening,
+    State,
+)
 from chat.models.shares import ShareQuerySet, token_hash
 from chat.sharing.throttle import Throttle
 from chat.threads import write_transaction
@@ -84,15 +94,25 @@ def open_link(token: str, reader: Reader, passphrase: str | None = None) -> Open
         share = _with_passphrase(share, reader, passphrase)
     if share is None:
         return None
-    now = timezone.now()
-    with write_transaction():
-        counted = Share.objects.live(now).filter(pk=share.pk)
-        if not counted.update(openings=F("openings") + 1, last_opened_at=now):
-            return None
-        ShareOpening.objects.create(
-            share=share, opened_at=now, reader=reader.user, network="" if reader.user else reader.network
-        )
+    network = "" if reader.user else reader.network
+    opening = Opening(share.pk, timezone.now(), reader.user.pk if reader.user else None, network)
+    if share.max_openings is None:
+        note(opening)
+    elif not _counted(opening):
+        return None
     return opened(share)
+
+
+def _counted(opening: Opening) -> bool:
+    """Count an opening of a link that has a number of them; False when there is none left."""
+    with write_transaction():
+        left = Share.objects.live(opening.at).filter(pk=opening.share)
+        if not left.update(openings=F("openings") + 1, last_opened_at=opening.at):
+            return False
+        ShareOpening.objects.create(
+            share_id=opening.share, opened_at=opening.at, reader_id=opening.reader, network=opening.network
+        )
+    return True
 
 
 def opened(share: Share) -> Opened:
@@ -105,6 +125,22 @@ def opened(share: Share) -> Opened:
     view = live_view(share)
     keys = [hashlib.sha256(f"{share.token_hash} {key}".encode()).hexdigest()[:16] for key in view.keys]
     return Opened(share, view.content, *facts, keys)
+
+
+def files_of(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The files that a frozen text names, in order."""
+    return [file for message in content["messages"] for file in message.get("files", ())]
+
+
+def file_of(share: Share, number: int) -> ContextFile | None:
+    """The file with this number (from 1) of what `share` shows; None when there is none (any more)."""
+    if "files" not in limits.of_sharing().options:
+        return None
+    shown = files_of(opened(share).content)
+    if not 1 <= number <= len(shown):
+        return None
+    rows = share.conversation.files.filter(state=FileState.READY).select_related("stored")
+    return rows.filter(public_id=shown[number - 1]["id"]).first()
 
 
 def copy_link(user: Any, share: Share) -> Conversation:
@@ -158,8 +194,7 @@ def _admitted(rows: ShareQuerySet, reader: Reader, *, used_up_is_over: bool = Tr
     share, now, policy = rows.first(), timezone.now(), limits.of_sharing()
     if share is None or share.revoked_at is not None or share.gone is not None:  # type: ignore[attr-defined]
         return None
-    ceiling = share.created_at + timedelta(days=policy.max_days)
-    if min(share.expires_at, ceiling) <= now or (used_up_is_over and share.is_over):
+    if ends_at(share) <= now or (used_up_is_over and share.is_over):
         return None
     if not policy.allows(share.audience, has_passphrase=bool(share.passphrase), live=share.live):
         return None

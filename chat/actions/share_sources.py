@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from chat.models import Conversation, Message, State
-from chat.models.branches import path_to, usage_of
+from chat.models import ContextFile, Conversation, FileState, Message, State
+from chat.models.branches import files_of, path_to, usage_of
 from chat.sharing.scanner import settled
 from chat.sharing.snapshot import Part, Source
 from chat.turns import items, runtime
@@ -13,18 +15,23 @@ from chat.turns import items, runtime
 _CUT = (State.STOPPED, State.FAILED, State.INTERRUPTED)
 
 
-def source_of(conversation: Conversation, *, until: str | None = None, growing: bool = False) -> Source:
-    """The branch that is shown, up to the message `until`. `conversation` comes with its owner.
+def source_of(
+    conversation: Conversation, *, until: str | None = None, growing: bool = False,
+    before: datetime | None = None,
+) -> Source:  # fmt: skip
+    """The branch that is shown, up to the message `until`, or what there was of it `before` a moment.
+    `conversation` comes with its owner.
 
     An answer that is still being written is left out, or with `growing` taken as far as it may be
     read: without the end that could yet turn out to be a secret.
     """
-    rows = _rows(conversation, until)
+    rows = [row for row in _rows(conversation, until) if before is None or row.created_at < before]
     ended = [m.public_id for m in rows if m.role == Message.Role.ASSISTANT and not m.is_running]
     usage = usage_of(ended) if ended else {}
+    files = files_of(rows) if conversation.has_files else {}
     parts = []
     for message in rows:
-        part = _part(message, items.usage_json(usage.get(message.public_id)))
+        part = _part(message, items.usage_json(usage.get(message.public_id)), files.get(message.pk, ()))
         if message.is_running:
             if not growing:
                 continue
@@ -53,9 +60,14 @@ def _rows(conversation: Conversation, until: str | None) -> list[Message]:
     return sorted(conversation.messages.filter(pk__in=path), key=lambda message: place[message.pk])
 
 
-def _part(message: Message, usage: dict[str, int | None] | None) -> Part:
+def _part(message: Message, usage: dict[str, int | None] | None, files: Sequence[ContextFile]) -> Part:
     if message.role == Message.Role.USER:
-        return Part(message.public_id, "question", message.text)
+        offered = [
+            {"id": file.public_id, "name": file.name, "size": file.size}
+            for file in files
+            if file.state == FileState.READY
+        ]
+        return Part(message.public_id, "question", message.text, files=offered)
     return Part(
         message.public_id, "answer", message.text, message.agent_name, message.reasoning, usage,
         unfinished=message.state in _CUT or message.stop_reason == "length",

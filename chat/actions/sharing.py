@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from chat import limits
@@ -29,6 +30,8 @@ from chat.turns import runtime
 
 #: Characters of a passphrase; below, ten thousand tries a day would be worth somebody's while.
 PASSPHRASE_LENGTH = (8, 128)
+#: Seconds between two looks for live links that have ended by themselves.
+CLOSING = 5.0
 #: Openings that may be asked for.
 MAX_OPENINGS = 100_000
 
@@ -136,13 +139,10 @@ def end(actor: Any, shares: Iterable[Share]) -> int:
     ended = 0
     for share in list(shares):
         with write_transaction():
-            row = (
-                Share.objects.select_for_update(of=("self",))
-                .select_related("conversation__owner").get(pk=share.pk)
-            )  # fmt: skip
+            row = _locked(share.pk)
             if row.revoked_at is not None:
                 continue
-            if row.live:
+            if row.live and ends_at(row) > timezone.now():
                 # What its readers saw last is kept, so that it too can be proved.
                 _add_version(actor, row, live_view(row).content, "share.closed")
             row.revoked_at = timezone.now()
@@ -162,9 +162,53 @@ def shown_of(share: Share) -> Shown:
     return Shown(choices, share.hidden, share.shown)
 
 
-def live_view(share: Share) -> Frozen:
-    """What a live link shows at this moment; `share` comes with its conversation and that one's owner."""
-    return freeze(source_of(share.conversation, growing=True), shown_of(share))
+def live_view(share: Share, before: datetime | None = None) -> Frozen:
+    """What a live link shows at this moment, without the messages that came later than `before`; `share`
+    comes with its conversation and that one's owner."""
+    return freeze(source_of(share.conversation, growing=True, before=before), shown_of(share))
+
+
+def ends_at(share: Share) -> datetime:
+    """When a link is over by itself: its own end, or the administrator's ceiling of today."""
+    return min(share.expires_at, share.created_at + timedelta(days=limits.of_sharing().max_days))
+
+
+def close_expired() -> int:
+    """Freeze what live links showed last that have ended by themselves. Returns how many. Blocks.
+
+    A version that is younger than the link's end says that it was done.
+    """
+    now, ceiling = timezone.now(), timedelta(days=limits.of_sharing().max_days)
+    versions = ShareVersion.objects.filter(share=OuterRef("pk"))
+    proved = Q(created_at__gte=OuterRef("expires_at")) | Q(created_at__gte=OuterRef("created_at") + ceiling)
+    over = (
+        Share.objects.filter(live=True, revoked_at=None, conversation__deleted_at=None)
+        .filter(Q(expires_at__lte=now) | Q(created_at__lte=now - ceiling))
+        .exclude(Exists(versions.filter(proved)))
+    )
+    return sum(_close(None, share.pk) for share in over)
+
+
+def close_of(actor: Any, conversation: Conversation) -> None:
+    """Freeze what the live links of a conversation show, which is about to be taken away."""
+    for share in conversation.shares.filter(live=True, revoked_at=None, expires_at__gt=timezone.now()):
+        _close(actor, share.pk)
+
+
+def _close(actor: Any, share_pk: int) -> bool:
+    with write_transaction():
+        share = _locked(share_pk)
+        over = ends_at(share)
+        if share.revoked_at is not None or share.versions.filter(created_at__gte=over).exists():
+            return False
+        _add_version(actor, share, live_view(share, before=over).content, "share.closed")
+        _ring([share])
+    return True
+
+
+def _locked(share_pk: int) -> Share:
+    rows = Share.objects.select_for_update(of=("self",)).select_related("conversation__owner")
+    return rows.get(pk=share_pk)
 
 
 def _preview(row: Conversation, shown: Shown, until: str | None) -> Preview:

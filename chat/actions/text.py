@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from typing import Any
 
 from django.conf import settings
 
 from chat.actions.refusals import Refused
+from chat.agents.tools import portable
+from chat.turns import storable
 
 #: PostgreSQL stores no NUL and UTF-8 no half of a pair; SQLite must not differ.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -31,6 +35,22 @@ def checked_question(text: str) -> str:
     if size > settings.LIMIT_PROMPT_BYTES:
         raise Refused("text_too_long", limit=settings.LIMIT_PROMPT_BYTES, size=size)
     return text
+
+
+def checked_output(output: Any) -> Any:
+    """A tool's output as it will be stored: any JSON value. Raises Refused."""
+    if isinstance(output, str):
+        output = output.replace("\r\n", "\n").replace("\r", "\n")
+    stored = storable.json_value(output, None)
+    if not portable(stored) or (stored is None) != (output is None):
+        raise Refused("bad_request")
+    if stored != output:
+        found = _UNSTORABLE.search(output) if isinstance(output, str) else None
+        raise Refused("unstorable_text", position=found.start() if found else 0)
+    size = len(json.dumps(output, ensure_ascii=False).encode())
+    if size > settings.LIMIT_PROMPT_BYTES:
+        raise Refused("output_too_long", limit=settings.LIMIT_PROMPT_BYTES, size=size)
+    return output
 
 
 def checked_key(key: str) -> str:

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 from chat import threads
 from chat.consumers.session import Person, still_signed_in
 from chat.models import Conversation
+from chat.models.conversations import Position
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Guarded(Protocol):
 
     def sign_off(self) -> None: ...
 
-    def check(self, asked: set[int], positions: dict[int, tuple[int, int]]) -> None: ...
+    def check(self, asked: set[int], positions: dict[int, Position]) -> None: ...
 
 
 _sockets: set[Guarded] = set()
@@ -72,6 +73,6 @@ async def _look(sockets: list[Guarded]) -> None:
             socket.check(watched, positions)
 
 
-def _ask(people: list[Person], watched: set[int]) -> tuple[set[str], dict[int, tuple[int, int]]]:
+def _ask(people: list[Person], watched: set[int]) -> tuple[set[str], dict[int, Position]]:
     live = still_signed_in(people)
     return live, Conversation.objects.all().positions(watched)

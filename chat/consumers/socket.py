@@ -23,6 +23,7 @@ from chat.consumers.outbox import Outbox
 from chat.consumers.session import Person, person_of
 from chat.consumers.watching import Reading, Watching, read, remember
 from chat.models import Conversation
+from chat.models.conversations import Position
 from chat.protocol import BadFrame, Ping, Stop, Subscribe, Unsubscribe, frames, parse
 from chat.protocol.frames import ABUSE, NOT_SIGNED_IN, TOO_LARGE
 from chat.turns import runtime
@@ -93,8 +94,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """Keys of the conversations this socket watches."""
         return [w.conversation_pk for w in self._watching.values() if w.conversation_pk]
 
-    def check(self, asked: set[int], positions: dict[int, tuple[int, int]]) -> None:
-        """Leave conversations that are not the person's any more; read again what lags behind.
+    def check(self, asked: set[int], positions: dict[int, Position]) -> None:
+        """Leave conversations that are not the person's any more; read again what lags behind; say what
+        was seen here though the process that ran its turn had nobody watching.
 
         What was subscribed to since the question was asked, and is not in `asked`, waits for the next.
         """
@@ -103,13 +105,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
         for thread_id, watching in tuple(self._watching.items()):
             if watching.conversation_pk not in asked:
                 continue
-            owner, seq = positions.get(watching.conversation_pk, (None, 0))
-            if owner != self.person.user.pk:
+            found = positions.get(watching.conversation_pk)
+            if found is None or found.owner != self.person.user.pk:
                 self._unwatch(thread_id)
                 self.outbox.put(frames.error("not_found", thread_id))
-            elif 0 <= watching.seq < seq and watching.conversation_pk not in running:
+            elif 0 <= watching.seq < found.seq and watching.conversation_pk not in running:
                 watching.hold()
                 self._spawn(self._read_again(watching))
+            elif found.unread and watching.seq >= 0:
+                self._spawn(threads.run(self._seen, thread_id))
 
     def _close_soon(self, code: int) -> None:
         self.outbox.shut()
@@ -218,6 +222,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return None
         actions.mark_read(user, conversation)
         return read(conversation, after)
+
+    def _seen(self, thread_id: str) -> None:
+        assert self.person is not None
+        conversation = Conversation.objects.visible_to(self.person.user).named(thread_id).first()
+        if conversation is not None:
+            actions.mark_read(self.person.user, conversation)
 
     async def _after_gap(self, watching: Watching) -> None:
         if watching.conversation_pk not in runtime.current().turns:

@@ -197,7 +197,7 @@ class _Output:
 
     def table_open(self, tokens: Sequence[Token], i: int) -> str:
         label = escape(self.labels.table)
-        return f'<div class="table-scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+        return f'<div class="table-scroll" tabindex="0" role="group" aria-label="{label}"><table>'
 
     def cell_open(self, tag: str, token: Token) -> str:
         found = _ALIGN.match(str(token.attrGet("style") or ""))

@@ -48,3 +48,9 @@ def place(answer_id: str, place: Mapping[str, int] | None) -> Event:
     longer. The text is for readers that know nothing of `stkweb`."""
     text = f"Waiting: {place['before']} before, about {place['seconds']} s." if place else "Answering."
     return {"type": "progress_update", "text": text, "stkweb": {"item_id": answer_id, "place": place}}
+
+
+def waiting(answer_id: str, waited: int) -> Event:
+    """A sign of life: `waited` seconds after the agent was asked the answer has not begun."""
+    text = f"No answer yet after {waited} s."
+    return {"type": "progress_update", "text": text, "stkweb": {"item_id": answer_id, "waited": waited}}

@@ -11,7 +11,7 @@ from chat.protocol.events import Event
 from chat.protocol.items import Item
 
 #: Close codes of the socket.
-NOT_SIGNED_IN, FORBIDDEN, TOO_SLOW, RESTARTING, TOO_LARGE, ABUSE = 4401, 4403, 4008, 1012, 1009, 1008
+NOT_SIGNED_IN, TOO_SLOW, RESTARTING, TOO_LARGE, ABUSE = 4401, 4008, 1012, 1009, 1008
 
 
 def _dumps(frame: dict[str, Any]) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 Item = dict[str, Any]
 
 
-def user_message(*, id: str, thread_id: str, created_at: str, text: str, extra: Mapping[str, Any]) -> Item:
+def attachment(
+    *, id: str, name: str, mime_type: str, preview_url: str | None, extra: Mapping[str, Any]
+) -> Item:
+    """A file that came with a question; an image when there is a preview of it."""
+    found = {"type": "image" if preview_url else "file", "id": id, "name": name, "mime_type": mime_type}
+    return {**found, **({"preview_url": preview_url} if preview_url else {}), "stkweb": dict(extra)}
+
+
+def user_message(
+    *, id: str, thread_id: str, created_at: str, text: str, extra: Mapping[str, Any],
+    attachments: Sequence[Item] = (),
+) -> Item:  # fmt: skip
     """A question. `created_at` is ISO 8601 with its zone; `extra` = {parent, author}."""
     return {
         "id": id,
@@ -19,7 +30,7 @@ def user_message(*, id: str, thread_id: str, created_at: str, text: str, extra: 
         "created_at": created_at,
         "type": "user_message",
         "content": [{"type": "input_text", "text": text}],
-        "attachments": [],
+        "attachments": list(attachments),
         "inference_options": {},
         "stkweb": dict(extra),
     }
@@ -58,6 +69,26 @@ def reasoning(*, answer_id: str, thread_id: str, created_at: str, content: str) 
         "type": "workflow",
         "workflow": {"type": "reasoning", "tasks": [thought(content)], "expanded": False},
     }
+
+
+def client_tool_call(
+    *, id: str, thread_id: str, created_at: str, call: Mapping[str, Any], extra: Mapping[str, Any]
+) -> Item:
+    """A call of a function tool, {call_id, name, arguments, status, output?}; it comes after its answer."""
+    found = {
+        "id": id,
+        "thread_id": thread_id,
+        "created_at": created_at,
+        "type": "client_tool_call",
+        **call,
+        "stkweb": dict(extra),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def tool_call_id(answer_id: str, number: int) -> str:
+    """The id of the item of an answer's call; `number` counts from 1."""
+    return f"{answer_id}.c{number}"
 
 
 def thread(*, id: str, created_at: str, title: str, items: Sequence[Item] = ()) -> Item:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 AUDIENCES = ("colleagues", "groups", "anyone")
-OPTIONS = ("names", "reasoning", "tokens", "openings", "live", "copy")
+OPTIONS = ("names", "reasoning", "tokens", "openings", "live", "copy", "files")
 PASSPHRASE = ("optional", "required", "off")
 
 

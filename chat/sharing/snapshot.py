@@ -1,17 +1,18 @@
 """The frozen text of a share: an allow-list of fields, made from plain values at one moment.
 
     {"format": 1, "title", "date", "agents": [names], "author"?, "messages": [
-        {"role": "question", "text"},
+        {"role": "question", "text", "files"?: [{"id", "name", "size"}]},
         {"role": "answer", "text", "agent", "unfinished"?, "reasoning"?, "usage"?}]}
 
-What is not named here does not exist for a reader: no ids, no e-mail, no sources, no errors, no
-address of an agent. `author`, `reasoning` and `usage` are there only where the owner switched them on.
+What is not named here does not exist for a reader: no ids (those of files are for the server alone), no
+e-mail, no sources, no errors, no address of an agent. `author`, `reasoning`, `usage` and `files` are there
+only where the owner switched them on.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
@@ -22,10 +23,10 @@ FORMAT = 1
 #: Stands in the place of what was blanked; of one length, so that it tells nothing.
 BLANK = "█████"
 #: What an owner may switch on; all of them are off until then.
-CHOICES = ("names", "reasoning", "tokens")
+CHOICES = ("names", "reasoning", "tokens", "files")
 #: The fields that a frozen text may have, at its top and in a message.
 TOP_FIELDS = frozenset({"format", "title", "date", "agents", "author", "messages"})
-MESSAGE_FIELDS = frozenset({"role", "text", "agent", "unfinished", "reasoning", "usage"})
+MESSAGE_FIELDS = frozenset({"role", "text", "agent", "unfinished", "reasoning", "usage", "files"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Part:
     reasoning: str = ""
     usage: dict[str, int | None] | None = None
     unfinished: bool = False
+    files: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ def _message(
     part: Part, choices: Collection[str], cleaned: Callable[[str, str], Callable[[str], str]]
 ) -> dict[str, Any]:
     message: dict[str, Any] = {"role": part.role, "text": cleaned(part.key, "text")(part.text)}
+    if "files" in choices and part.files:
+        clean = cleaned(part.key, "files")
+        message["files"] = [{**file, "name": clean(file["name"])} for file in part.files]
     if part.role != "answer":
         return message
     message["agent"] = part.agent

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from chat.agents import AgentError
-from chat.turns.places import MemoryPlaces, Place, Places, Ticket
+from chat.turns.places import LONGEST_PAUSE, MemoryPlaces, Place, Places, Ticket
 from chat.turns.places_redis import RUNNING_LEASE, RedisPlaces
 
 #: Seconds between two looks at whether it is one's turn.
@@ -72,6 +72,15 @@ class Allowance:
                 yield
         finally:
             self._places.leave(ticket, None if began is None else time.monotonic() - began)
+
+    def pause(self, key: str, seconds: float) -> None:
+        """The upstream refused this credential for so long: nobody begins before. Never blocks."""
+        if seconds > LONGEST_PAUSE:
+            return
+        if self._thread is None:
+            self._places.pause(key, seconds)
+        else:
+            self._thread.submit(self._places.pause, key, seconds)
 
     @contextmanager
     def _renewed(self, ticket: Ticket) -> Iterator[None]:

@@ -6,16 +6,19 @@ announced: the caller does that once the transaction is committed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from chat.agents import Usage
+from chat.agents import Attempt, Usage
 from chat.models import Conversation, LedgerEntry, Message, State, new_id
-from chat.models.messages import RUNNING
+from chat.models.messages import IS_RUNNING, RUNNING
+from chat.models.statements import update
 from chat.turns import storable
+from chat.turns.entries import served_by, usage_fields, with_attempts
 
 #: What a reaped conversation's number jumps by: more than a process can have shown and not saved.
 REAPED_JUMP = 1000
@@ -39,6 +42,12 @@ class Ending:
     ended_at: datetime = field(default_factory=timezone.now)
     call_started_at: datetime | None = None
     call_ms: int | None = None
+    #: Of its last call: the requests that were made (None: not known), what it was for and what it
+    #: repeats; whether `usage` is our own estimate.
+    attempts: Sequence[Attempt] | None = None
+    purpose: str = LedgerEntry.Purpose.ANSWER
+    retry_of: str = ""
+    estimated: bool = False
 
     def fields(self) -> dict[str, Any]:
         """What an answer's row takes over, fit for both databases."""
@@ -66,74 +75,77 @@ def write_ending(
     owner: str,
     thread_id: str,
     user: tuple[int | None, str],
-    kind: str,
+    agent: Any,
     unread: bool,
+    ledger: list[LedgerEntry],
 ) -> bool:
     """Write the end of `answer`, whose text, reasoning, sources and number are the last ones.
 
-    Inside a transaction of the caller's; `answer` itself stays as it is, because the transaction may
-    still fail. False, and nothing written, when `owner` has lost the row.
+    Inside a transaction of the caller's, who appends what is put into `ledger` to the ledger in it;
+    `answer` itself stays as it is, because the transaction may still fail. `agent` is its row or
+    configuration, if there is one. False, and nothing written, when `owner` has lost the row.
     """
-    changed = Message.objects.filter(pk=answer.pk, owner=owner, state__in=RUNNING).update(
-        text=answer.text,
-        reasoning=answer.reasoning,
-        reasoning_ms=answer.reasoning_ms,
-        sources=answer.sources,
-        continued=answer.continued,
-        seq=answer.seq,
-        owner="",
-        stop_requested=False,
+    values = {
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "reasoning_ms": answer.reasoning_ms,
+        "sources": answer.sources,
+        "continued": answer.continued,
+        "trimmed": answer.trimmed,
+        "tool_calls": answer.tool_calls,
+        "seq": answer.seq,
+        "owner": "",
+        "stop_requested": False,
         **ending.fields(),
-    )
-    if not changed:
+    }
+    if not update(Message, {"id": answer.pk, "owner": owner}, values, also=IS_RUNNING):
         return False
-    Conversation.objects.filter(pk=answer.conversation_id).update(
-        seq=answer.seq, unread=unread, updated_at=ending.ended_at
+    update(
+        Conversation,
+        {"id": answer.conversation_id},
+        {"seq": answer.seq, "unread": unread, "updated_at": ending.ended_at},
     )
-    _ledger_entry(answer, ending, thread_id=thread_id, user=user, kind=kind).save(force_insert=True)
+    ledger += entries_of(answer, ending, thread_id=thread_id, user=user, agent=agent)
     return True
 
 
 def write_call(
-    answer: Message, call: Ending, *, owner: str, thread_id: str, user: tuple[int | None, str], kind: str
+    answer: Message,
+    call: Ending,
+    *,
+    owner: str,
+    thread_id: str,
+    user: tuple[int | None, str],
+    agent: Any,
+    ledger: list[LedgerEntry],
 ) -> bool:
-    """Enter one call of an answer that goes on into the ledger. False, and nothing written, when
-    `owner` has lost the row. Inside a transaction of the caller's."""
+    """Put one call of an answer that goes on into `ledger`, as `write_ending` does. False, and nothing
+    written, when `owner` has lost the row. Inside a transaction of the caller's."""
     ours = Message.objects.filter(pk=answer.pk, owner=owner, state__in=RUNNING)
-    if not ours.update(continued=answer.continued):
+    if not ours.update(continued=answer.continued, trimmed=answer.trimmed):
         return False
-    _ledger_entry(answer, call, thread_id=thread_id, user=user, kind=kind).save(force_insert=True)
+    ledger += entries_of(answer, call, thread_id=thread_id, user=user, agent=agent)
     return True
 
 
-def usage_fields(usage: Usage | None) -> dict[str, Any]:
-    """The ledger's fields for what an upstream reported, fit for both databases."""
-    reported = usage is not None and usage.total is not None
-    usage = usage or Usage()
-    return {
-        "user_tokens": usage.user,
-        "enrichment_tokens": usage.enrichment,
-        "output_tokens": usage.output,
-        "cached_tokens": usage.cached,
-        "reasoning_tokens": usage.reasoning,
-        "raw_usage": storable.json_value(dict(usage.raw)) if usage.raw else None,
-        "certainty": LedgerEntry.Certainty.REPORTED if reported else LedgerEntry.Certainty.UNKNOWN,
-    }
-
-
-def _ledger_entry(
-    answer: Message, ending: Ending, *, thread_id: str, user: tuple[int | None, str], kind: str
-) -> LedgerEntry:
-    return LedgerEntry(
+def entries_of(
+    answer: Message, ending: Ending, *, thread_id: str, user: tuple[int | None, str], agent: Any
+) -> list[LedgerEntry]:
+    """One for each request that was made; none when it ended before the first."""
+    if ending.attempts is not None and not ending.attempts:
+        return []
+    entry = LedgerEntry(
         public_id=new_id(),
         user_id=user[0],
         username=user[1],
         agent_id=answer.agent_id,
         agent_name=answer.agent_name,
-        agent_kind=kind,
+        **served_by(agent),
+        purpose=ending.purpose,
         conversation_id=thread_id,
         message_id=answer.public_id,
-        **usage_fields(ending.usage),
+        retry_of=ending.retry_of,
+        **usage_fields(ending.usage, estimated=ending.estimated),
         outcome=ending.state,
         error_code=ending.error_code,
         upstream_id=storable.text(ending.upstream_message)[:120],
@@ -142,3 +154,4 @@ def _ledger_entry(
         first_delta_ms=ending.first_delta_ms,
         duration_ms=ending.duration_ms if ending.call_ms is None else ending.call_ms,
     )
+    return with_attempts(entry, ending.attempts or ())

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from chat.agents.errors import RETRYABLE
-from chat.models import Conversation, Message, State
+from chat.models import ContextFile, Conversation, FileState, Message, State
 from chat.models.branches import Branch
 from chat.protocol import items
 
@@ -39,15 +39,35 @@ def _error(message: Message) -> dict[str, Any] | None:
 
 
 def question(
-    message: Message, thread_id: str, *, parent: str | None, author: str | None, siblings: Sequence[str] = ()
-) -> items.Item:
-    """The item of a question; without `siblings` it is the only one in its place."""
+    message: Message, thread_id: str, *, parent: str | None, author: str | None, siblings: Sequence[str] = (),
+    files: Sequence[ContextFile] = (),
+) -> items.Item:  # fmt: skip
+    """The item of a question with its files; without `siblings` it is the only one in its place."""
     return items.user_message(
         id=message.public_id,
         thread_id=thread_id,
         created_at=message.created_at.isoformat(),
         text=message.text,
         extra={"parent": parent, "author": author, "siblings": list(siblings) or [message.public_id]},
+        attachments=[attachment(file) for file in files],
+    )
+
+
+def attachment(file: ContextFile) -> items.Item:
+    """A file as the message shows it. Addresses are relative to the page's origin."""
+    stored = file.stored if file.state == FileState.READY else None
+    address = f"/files/{file.public_id}"
+    return items.attachment(
+        id=file.public_id,
+        name=file.name,
+        mime_type=file.type,
+        preview_url=f"{address}/thumbnail/" if stored and stored.thumbnail else None,
+        extra={
+            "size": file.size,
+            "kind": file.kind,
+            "gone": stored is None,
+            "download_url": f"{address}/download/" if stored else None,
+        },
     )
 
 
@@ -61,6 +81,21 @@ def reasoning(message: Message, thread_id: str) -> items.Item:
     )
 
 
+def tool_calls(message: Message, thread_id: str, *, over: bool = False) -> list[items.Item]:
+    """The items of the tools that an answer called. `over`: the conversation went on, so that a pending
+    one waits for nothing any more."""
+    return [
+        items.client_tool_call(
+            id=items.tool_call_id(message.public_id, number),
+            thread_id=thread_id,
+            created_at=(message.ended_at or message.created_at).isoformat(),
+            call=call,
+            extra={"answer": message.public_id, "over": over and call["status"] == "pending"},
+        )
+        for number, call in enumerate(message.tool_calls, 1)
+    ]
+
+
 def answer(
     message: Message,
     thread_id: str,
@@ -69,8 +104,10 @@ def answer(
     siblings: Sequence[str],
     usage: Counts | None,
     place: Mapping[str, int] | None = None,
+    waited: int | None = None,
 ) -> items.Item:
-    """The item of an answer, as far as it goes. `place` is where a waiting one waits."""
+    """The item of an answer, as far as it goes. `place` is where a waiting one waits, `waited` for how
+    many seconds the agent has owed it."""
     return items.assistant_message(
         id=message.public_id,
         thread_id=thread_id,
@@ -93,6 +130,7 @@ def answer(
             "trimmed": message.trimmed,
             "continued": message.continued,
             "place": place,
+            "waited": waited,
             "on_length": message.agent.on_length if message.agent else "off",
         },
     )
@@ -107,8 +145,11 @@ def of_branch(conversation: Conversation, branch: Branch) -> list[items.Item]:
             author = message.author.get_username() if message.author else None
             siblings = branch.siblings[message.pk]
             found.append(
-                question(message, conversation.public_id, parent=parent, author=author, siblings=siblings)
-            )
+                question(
+                    message, conversation.public_id, parent=parent, author=author, siblings=siblings,
+                    files=branch.files.get(message.pk, ()),
+                )
+            )  # fmt: skip
             continue
         if message.reasoning:
             found.append(reasoning(message, conversation.public_id))
@@ -121,6 +162,8 @@ def of_branch(conversation: Conversation, branch: Branch) -> list[items.Item]:
                 usage=branch.usage.get(message.public_id),
             )
         )
+        if not message.is_running:
+            found += tool_calls(message, conversation.public_id, over=message.pk != conversation.leaf_id)
     return found
 
 

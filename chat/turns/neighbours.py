@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 #: Seconds between two messages to the layer for one topic.
 INTERVAL = 0.1
 
+#: Seconds between two attempts to join what could not be joined while Redis was away.
+RETRY = 1.0
+
 #: What the layer raises while Redis is away.
 LAYER_DOWN = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
@@ -44,14 +47,29 @@ class LayerNeighbours:
         self._outbox: dict[str, list[tuple[int, str]]] = {}
         self._news = asyncio.Event()
         self._channel = ""
+        self._opening = asyncio.Lock()
+        self._not_joined: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Open this process's channel and begin to send and receive."""
-        self._channel = await self._layer.new_channel()
-        self._spawn(self._receive())
+        """Open this process's channel and begin to send and receive; a layer that is away is waited for."""
         self._spawn(self._send())
-        await self._guarded(self._layer.group_add(worker_group(self._worker_id), self._channel))
+        await self.join(worker_group(self._worker_id))
+
+    async def _opened(self) -> bool:
+        """Whether this process has its channel."""
+        async with self._opening:
+            if not self._channel:
+                try:
+                    self._channel = await self._layer.new_channel()
+                except LAYER_DOWN as exc:
+                    log.warning("the channel layer does not answer: %s", type(exc).__name__)
+                    return False
+                self._spawn(self._receive())
+        return True
+
+    async def _joined(self, topic: str) -> bool:
+        return await self._opened() and await self._guarded(self._layer.group_add(topic, self._channel))
 
     async def stop(self) -> None:
         """Send what is left, then close."""
@@ -65,7 +83,22 @@ class LayerNeighbours:
         self._news.set()
 
     async def join(self, topic: str) -> None:
-        await self._guarded(self._layer.group_add(topic, self._channel))
+        """Hear `topic` from the other processes, with a layer that is away as soon as it is back."""
+        if not await self._joined(topic):
+            if not self._not_joined:
+                self._spawn(self._join_again())
+            self._not_joined.add(topic)
+
+    async def _join_again(self) -> None:
+        """What was missed meanwhile is in the rows; watchers that lag behind read them."""
+        own = worker_group(self._worker_id)
+        while self._not_joined:
+            await asyncio.sleep(RETRY)
+            for topic in tuple(self._not_joined):
+                wanted = topic == own or self._hub.watched(topic)
+                if wanted and not await self._joined(topic):
+                    break
+                self._not_joined.discard(topic)
 
     def leave(self, topic: str) -> None:
         self._spawn(self._leave(topic))
@@ -85,11 +118,14 @@ class LayerNeighbours:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, call: Any) -> None:
+    async def _guarded(self, call: Any) -> bool:
+        """Whether the layer did it."""
         try:
             await call
         except LAYER_DOWN as exc:
             log.warning("the channel layer does not answer: %s", type(exc).__name__)
+            return False
+        return True
 
     async def _send(self) -> None:
         while True:

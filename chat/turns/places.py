@@ -7,6 +7,7 @@ here waits.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from chat.models import new_id
 
 #: Seconds of the window that requests are counted in.
 WINDOW = 60.0
+#: Seconds for which a refused credential's queue pauses at most: who asks for more is not waited for.
+LONGEST_PAUSE = 120.0
 #: Seconds an answer takes, as long as nobody has seen one.
 USUAL_SECONDS = 15.0
 
@@ -73,6 +76,10 @@ class Places(Protocol):
         """It ended after `seconds`, or waits no longer."""
         ...
 
+    def pause(self, key: str, seconds: float) -> None:
+        """Nobody with this credential begins within the next `seconds`."""
+        ...
+
 
 class MemoryPlaces:
     """Places of one process. `clock` gives monotonic seconds."""
@@ -95,6 +102,11 @@ class MemoryPlaces:
             if book is not None:
                 book.leave(ticket, seconds)
 
+    def pause(self, key: str, seconds: float) -> None:
+        with self._lock:
+            book = self._books.setdefault(key, _Book())
+            book.paused = max(book.paused, self._clock() + seconds)
+
 
 class _Book:
     """One credential's places. `places_redis` says the same in Lua."""
@@ -107,6 +119,7 @@ class _Book:
         self.round = 0
         self.arrivals = 0
         self.usual = USUAL_SECONDS
+        self.paused = -math.inf
 
     def ask(self, ticket: Ticket, now: float) -> Place | None:
         self.starts = [start for start in self.starts if start > now - WINDOW]
@@ -119,7 +132,7 @@ class _Book:
         rule = ticket.rule
         room = rule.per_minute is None or len(self.starts) + before < rule.per_minute
         free = rule.at_once is None or len(self.running) + before < rule.at_once
-        if room and free:
+        if room and free and self.paused <= now:
             self.round = max(self.round, mine[0] - 1)
             del self.waiting[ticket.id]
             self.running.add(ticket.id)
@@ -133,7 +146,8 @@ class _Book:
         # A request that has not begun yet is taken to begin now.
         index = over % (rule.per_minute or 1)
         frees = (self.starts[index] if index < started else now) + WINDOW - now
-        return Place(before, estimate(rule, before, started, frees, len(self.running), self.usual))
+        seconds = estimate(rule, before, started, frees, len(self.running), self.usual)
+        return Place(before, max(seconds, math.ceil(self.paused - now) if self.paused > now else 0))
 
     def leave(self, ticket: Ticket, seconds: float | None) -> None:
         self.waiting.pop(ticket.id, None)

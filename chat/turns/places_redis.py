@@ -7,6 +7,7 @@ leases; nothing stays for good.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -22,7 +23,7 @@ WAITING_LEASE, RUNNING_LEASE = 5.0, 30.0
 SILENCE = 5.0
 
 # KEYS: waiting (ticket -> round and arrival), alive (ticket -> lease), running (ticket -> lease),
-# starts (ticket -> moment), book (round, arrivals, usual, a round for each person).
+# starts (ticket -> moment), book (round, arrivals, usual, a round for each person), paused.
 _ASK = """
 local waiting, alive, running, starts, book = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ticket, person = ARGV[1], ARGV[2]
@@ -46,13 +47,14 @@ if not redis.call('ZSCORE', waiting, ticket) then
 end
 redis.call('ZADD', alive, now + waiting_lease, ticket)
 local before = redis.call('ZRANK', waiting, ticket)
+local paused = redis.call('PTTL', KEYS[6]) / 1000
 local started, runs = redis.call('ZCARD', starts), redis.call('ZCARD', running)
 local room = per_minute < 0 or started + before < per_minute
 local free = at_once < 0 or runs + before < at_once
 local function keep()
-  for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, 3600) end
+  for index = 1, 5 do redis.call('EXPIRE', KEYS[index], 3600) end
 end
-if room and free then
+if room and free and paused <= 0 then
   local own = math.floor(tonumber(redis.call('ZSCORE', waiting, ticket)) / 1000000000)
   local round = tonumber(redis.call('HGET', book, 'round') or '0')
   redis.call('HSET', book, 'round', math.max(round, own - 1))
@@ -76,7 +78,7 @@ if per_minute > 0 and over >= 0 then
   local entry = redis.call('ZRANGE', starts, index, index, 'WITHSCORES')
   if entry[2] then frees = tonumber(entry[2]) + window - now end
 end
-return {before, started, runs, tostring(frees), redis.call('HGET', book, 'usual') or ''}
+return {before, started, runs, tostring(frees), redis.call('HGET', book, 'usual') or '', tostring(paused)}
 """
 
 _LEAVE = """
@@ -87,6 +89,11 @@ if redis.call('ZREM', KEYS[3], ARGV[1]) == 1 and ARGV[2] ~= '' then
   redis.call('HSET', KEYS[5], 'usual', tostring(usual + (tonumber(ARGV[2]) - usual) / 5))
   redis.call('EXPIRE', KEYS[5], 3600)
 end
+return 1
+"""
+
+_PAUSE = """
+if redis.call('PTTL', KEYS[6]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[6], '1', 'PX', ARGV[1]) end
 return 1
 """
 
@@ -109,13 +116,14 @@ class RedisPlaces:
         self._client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
         self._ask = self._client.register_script(_ASK)
         self._leave = self._client.register_script(_LEAVE)
+        self._pause = self._client.register_script(_PAUSE)
         self._renew = self._client.register_script(_RENEW)
         self._alone = MemoryPlaces()
         self._silent_until = 0.0
 
-    def _keys(self, ticket: Ticket) -> list[str]:
-        names = ("waiting", "alive", "running", "starts", "book")
-        return [f"{self._prefix}.allowance.{{{ticket.key}}}.{name}" for name in names]
+    def _keys(self, key: str) -> list[str]:
+        names = ("waiting", "alive", "running", "starts", "book", "paused")
+        return [f"{self._prefix}.allowance.{{{key}}}.{name}" for name in names]
 
     def ask(self, ticket: Ticket) -> Place | None:
         rule = ticket.rule
@@ -125,32 +133,36 @@ class RedisPlaces:
             -1 if rule.at_once is None else rule.at_once,
             WINDOW, WAITING_LEASE, RUNNING_LEASE,
         ]  # fmt: skip
-        found = self._run(self._ask, ticket, *values)
+        found = self._run(self._ask, ticket.key, *values)
         if found is None:
             return self._alone.ask(ticket)
         before, *rest = found
         if before < 0:
             return None
-        started, running, frees, usual = rest
+        started, running, frees, usual, paused = rest
         seconds = estimate(
             rule, before, started, float(frees), running, float(usual or USUAL_SECONDS)
         )  # fmt: skip
-        return Place(before, seconds)
+        return Place(before, max(seconds, math.ceil(float(paused))))
 
     def renew(self, ticket: Ticket) -> None:
-        self._run(self._renew, ticket, ticket.id, RUNNING_LEASE)
+        self._run(self._renew, ticket.key, ticket.id, RUNNING_LEASE)
 
     def leave(self, ticket: Ticket, seconds: float | None = None) -> None:
         self._alone.leave(ticket, seconds)
         spent = "" if seconds is None else f"{seconds:.3f}"
-        self._run(self._leave, ticket, ticket.id, spent, USUAL_SECONDS)
+        self._run(self._leave, ticket.key, ticket.id, spent, USUAL_SECONDS)
 
-    def _run(self, script: Any, ticket: Ticket, *values: Any) -> Any:
+    def pause(self, key: str, seconds: float) -> None:
+        self._alone.pause(key, seconds)
+        self._run(self._pause, key, max(1, int(seconds * 1000)))
+
+    def _run(self, script: Any, key: str, *values: Any) -> Any:
         """What the script gives; None while Redis does not answer."""
         if time.monotonic() < self._silent_until:
             return None
         try:
-            return script(keys=self._keys(ticket), args=list(values))
+            return script(keys=self._keys(key), args=list(values))
         except redis.RedisError as error:
             self._silent_until = time.monotonic() + SILENCE
             log.warning("Redis does not answer; the allowance holds in each process alone: %s", error)

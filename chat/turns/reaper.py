@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from chat.models import Conversation, Message, State, Worker, new_id
+from chat.models import Conversation, LedgerEntry, Message, PendingCall, State, Worker, new_id
 from chat.models.messages import RUNNING
 from chat.threads import write_transaction
+from chat.turns import spending
 from chat.turns.endings import REAPED_JUMP, Ending, write_ending
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,10 @@ class Reaper:
             Worker.objects.filter(public_id__in=gone).delete()
         living = Worker.objects.values("public_id")
         lost = Message.objects.running().exclude(owner__in=living).exclude(owner=self._worker_id)
-        return [reaped for answer in lost if (reaped := _interrupt(answer))]
+        reaped = [found for answer in lost if (found := _interrupt(answer))]
+        for call in PendingCall.objects.exclude(owner__in=living).exclude(owner=self._worker_id):
+            _enter(call)
+        return reaped
 
     def _gone(self, alone: bool) -> list[str]:
         now = time.monotonic()
@@ -81,6 +85,13 @@ def _milliseconds(since: timedelta) -> int:
     return int(min(max(since.total_seconds(), 0.0), settings.LIMIT_TURN) * 1000)
 
 
+def _enter(call: PendingCall) -> None:
+    """Enter what was estimated of a call that nobody reads any more."""
+    with write_transaction():
+        if PendingCall.objects.filter(pk=call.pk).delete()[0]:
+            spending.enter(call.taken_up())
+
+
 def _interrupt(answer: Message) -> Reaped | None:
     with write_transaction():
         conversation = Conversation.objects.select_for_update().get(pk=answer.conversation_id)
@@ -98,11 +109,12 @@ def _interrupt(answer: Message) -> Reaped | None:
             ended_at=now,
         )
         owner = conversation.owner
-        kind = row.agent.kind if row.agent else ""
+        ledger: list[LedgerEntry] = []
         written = write_ending(
             row, ending, owner=row.owner, thread_id=conversation.public_id,
-            user=(owner.pk, owner.get_username()), kind=kind, unread=True,
+            user=(owner.pk, owner.get_username()), agent=row.agent, unread=True, ledger=ledger,
         )  # fmt: skip
+        spending.enter(ledger, [row.public_id])
     if not written:
         return None
     log.warning("turn %s was interrupted: its process is gone, error %s", row.public_id, ending.error_id)

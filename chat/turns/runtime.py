@@ -10,6 +10,8 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -23,6 +25,7 @@ from chat.turns import sweeper
 from chat.turns.allowance import open_allowance
 from chat.turns.hub import Hub, feed_topic, thread_topic
 from chat.turns.neighbours import LayerNeighbours
+from chat.turns.places import key_of
 from chat.turns.reaper import Reaped, Reaper
 from chat.turns.runner import Runner
 from chat.turns.store import Store
@@ -32,6 +35,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what other processes want stopped, when the doorbell is lost.
 STOP_POLL = 1.0
+
+#: What other rooms want done again and again while the process serves: seconds between two times, and
+#: work that blocks.
+chores: list[tuple[float, Callable[[], object]]] = []
 
 
 class NotServing(Exception):
@@ -69,7 +76,8 @@ class Runtime:
             await self.neighbours.start()
             self.hub.neighbours = self.neighbours
         self._spawn(self._every(settings.LIMIT_LEASE / 3, self._beat))
-        self._spawn(self._every(sweeper.INTERVAL, self._sweep))
+        for pause, chore in [(sweeper.INTERVAL, sweeper.sweep), *chores]:
+            self._spawn(self._every(pause, partial(threads.run, chore)))
         if not alone:
             self._spawn(self._every(settings.LIMIT_LEASE / 1.5, self._reap))
             self._spawn(self._every(STOP_POLL, self._look_for_stops))
@@ -94,6 +102,8 @@ class Runtime:
         await self.http.close()
         self.allowance.close()
         try:
+            for _, chore in chores:
+                await threads.run(chore)
             await threads.run(self.reaper.unregister)
         except (DatabaseError, InterfaceError) as exc:
             log.warning("the database does not answer: %s", type(exc).__name__)
@@ -136,7 +146,8 @@ class Runtime:
             return False
         if not turn.stopping:
             turn.stopping = True
-            turn.cancel()
+            if not self.runner.drain(turn):
+                turn.cancel()
         return True
 
     def _stop_by_message(self, message_pk: int) -> None:
@@ -149,8 +160,10 @@ class Runtime:
         config, key = turn.spec.agent, turn.answer.agent_id or 0
         known = self._clients.get(key)
         if known is not None and known[0] == config:
+            turn.spec.agent = known[0]  # the same for all its turns: each has one of its own from its row
             return known[1]
-        client = agents.connect(config, self.http, limits.of_agents(), limits.policy())
+        policy = replace(limits.policy(), on_busy=partial(self.allowance.pause, key_of(config)))
+        client = agents.connect(config, self.http, limits.of_agents(), policy)
         self._clients[key] = (config, client)
         return client
 
@@ -171,9 +184,6 @@ class Runtime:
 
     async def _reap(self) -> None:
         self._announce_reaped(await threads.run(self.reaper.reap))
-
-    async def _sweep(self) -> None:
-        await threads.run(sweeper.sweep)
 
     async def _look_for_stops(self) -> None:
         if self.turns:
@@ -205,15 +215,28 @@ _opening: asyncio.Future[None] | None = None
 
 
 async def start() -> None:
-    """Start the process's runtime on the running loop, once; later calls return at once."""
+    """Start the process's runtime on the running loop, once; later calls return at once.
+
+    A start that failed is forgotten, and the next call tries again. Raises what it failed with.
+    """
+    global _opening
+    if _opening is None:
+        if _current is not None:
+            return
+        _opening = asyncio.ensure_future(_open())
+    await asyncio.shield(_opening)
+
+
+async def _open() -> None:
     global _current, _opening
-    if _current is not None and _opening is None:
-        return
-    if _current is None:
-        _current = Runtime()
-        _opening = asyncio.ensure_future(_current.open())
-    if _opening is not None:
-        await asyncio.shield(_opening)
+    runtime = _current = Runtime()
+    try:
+        await runtime.open()
+    except BaseException:
+        _current = None
+        await runtime.close()
+        raise
+    finally:
         _opening = None
 
 
@@ -232,17 +255,22 @@ def current() -> Runtime:
     return _current
 
 
+def _soon(runtime: Runtime, function: Callable[..., object], *values: Any) -> None:
+    # A context of its own: whatever lives on would keep the caller's, and the request in it.
+    runtime.loop.call_soon_threadsafe(function, *values, context=contextvars.Context())
+
+
 def begin(spec: TurnSpec) -> None:
     """Start a turn, from any thread, once its rows are committed. Raises NotServing."""
     runtime = current()
-    runtime.loop.call_soon_threadsafe(runtime.begin, spec)
+    _soon(runtime, runtime.begin, spec)
 
 
 def publish(topic: str, seq: int, frame: str) -> None:
     """Announce something from any thread. Nobody listens in a process that serves nobody."""
     runtime = _current
     if runtime is not None:
-        runtime.loop.call_soon_threadsafe(runtime.hub.publish, topic, seq, frame)
+        _soon(runtime, runtime.hub.publish, topic, seq, frame)
 
 
 def stop_turn(conversation_pk: int, message_pk: int, owner: str) -> None:
@@ -255,7 +283,7 @@ def stop_turn(conversation_pk: int, message_pk: int, owner: str) -> None:
         if not runtime.stop_turn(conversation_pk, message_pk) and runtime.neighbours:
             runtime.neighbours.ask_to_stop(owner, message_pk)
 
-    runtime.loop.call_soon_threadsafe(ring)
+    _soon(runtime, ring)
 
 
 __all__ = ["NotServing", "Runtime", "begin", "current", "publish", "start", "stop", "stop_turn"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from chat.agents import ToolCall
+
 _UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 #: Characters of JSON that are kept of an upstream's own usage object.
@@ -16,13 +18,25 @@ def text(value: str) -> str:
     return value.translate(_UNSTORABLE) if "\x00" in value or not value.isascii() else value
 
 
-def json_value(value: Any) -> Any:
-    """`value` with its strings made storable; None when it is no JSON or larger than 4,096 characters."""
+def json_value(value: Any, largest: int | None = LARGEST_JSON) -> Any:
+    """`value` with its strings made storable; None when it is no JSON or larger than `largest` characters."""
     try:
         dumped = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        return _cleaned(json.loads(dumped)) if len(dumped) <= LARGEST_JSON else None
+        return _cleaned(json.loads(dumped)) if largest is None or len(dumped) <= largest else None
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def json_text(value: Any) -> str | None:
+    """`value` as JSON text, made storable; None where `json_value` is."""
+    found = json_value(value)
+    return None if found is None else json.dumps(found, ensure_ascii=False)
+
+
+def tool_call(call: ToolCall) -> dict[str, Any]:
+    """A call as an answer's row keeps it, until its output comes."""
+    arguments = json_value(dict(call.arguments), None)
+    return {"call_id": text(call.id), "name": text(call.name), "arguments": arguments, "status": "pending"}
 
 
 def _cleaned(value: Any) -> Any:

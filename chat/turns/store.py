@@ -25,14 +25,17 @@ from django.db import (
 )
 
 from chat import metrics
-from chat.models import Message
+from chat.models import LedgerEntry, Message
 from chat.threads import write_transaction
+from chat.turns import spending
 from chat.turns.turn import Turn
 
 log = logging.getLogger(__name__)
 
 #: Above this many characters a save rewrites too much to be brought forward by size.
 LARGE = 64 * 1024
+#: Seconds between two transactions: ends that come together share one, and one look at the ledger's chain.
+APART = 0.02
 #: Seconds between two attempts while the database is away, doubled up to the last.
 RETRY, RETRY_MAX = 0.25, 5.0
 
@@ -52,9 +55,15 @@ class _Save:
     row: tuple[str, str, str, int, int, str]
 
 
+#: Writes one end and puts its calls into the list, which is appended to the ledger in the same transaction.
+#: False when the row was no longer ours.
+Write = Callable[[list[LedgerEntry]], bool]
+
+
 @dataclass(slots=True)
 class _End:
-    write: Callable[[], bool]
+    write: Write
+    answer: str
     future: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -70,6 +79,8 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="stkweb-store")
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._flushed = 0.0
+        self._save_bytes = settings.LIMIT_SAVE_BYTES
 
     def start(self) -> None:
         """Begin to save."""
@@ -91,33 +102,42 @@ class Store:
 
     def touch(self, turn: Turn) -> None:
         """`turn` has something new; it is saved soon."""
-        self._dirty[turn.answer.pk] = turn
+        self._dirty[turn.key] = turn
         self._news.set()
-        if turn.unsaved_bytes >= settings.LIMIT_SAVE_BYTES and len(turn.answer.text) < LARGE:
+        if self._early(turn):
             self._urgent.set()
 
-    async def end(self, turn: Turn, write: Callable[[], bool]) -> bool:
+    def _early(self, turn: Turn) -> bool:
+        return turn.unsaved_bytes >= self._save_bytes and len(turn.answer.text) < LARGE
+
+    async def end(self, turn: Turn, write: Write) -> bool:
         """Run `write` in the next transaction, at once; False when the row was no longer ours.
 
         Returns when it is committed, however long the database takes to come back. Raises one of
         UNWRITABLE when this row cannot be written as it is.
         """
-        self._dirty.pop(turn.answer.pk, None)
-        end = _End(write)
+        self._dirty.pop(turn.key, None)
+        end = _End(write, turn.answer.public_id)
         self._ends.append(end)
         self._news.set()
         self._urgent.set()
         return await end.future
 
     async def _work(self) -> None:
-        delay = RETRY
+        loop = asyncio.get_running_loop()
+        delay, due = RETRY, None
         while True:
             await self._news.wait()
+            due = due or loop.time() + settings.LIMIT_SAVE_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), settings.LIMIT_SAVE_SECONDS)
+                async with asyncio.timeout_at(due):
+                    await self._urgent.wait()
+            await asyncio.sleep(self._flushed + APART - loop.time())
             self._urgent.clear()
-            self._news.clear()
-            if await self._flush():
+            if self._closing or loop.time() >= due:
+                self._news.clear()
+                due = None
+            if await self._flush(everything=due is None):
                 delay = RETRY
             else:
                 await asyncio.sleep(delay)
@@ -125,14 +145,18 @@ class Store:
             if self._closing and not self._dirty and not self._ends:
                 return
 
-    async def _flush(self) -> bool:
-        """Save everything there is; False when the database is away and all of it stays."""
-        saves = [self._save_of(turn) for turn in self._dirty.values()]
+    async def _flush(self, *, everything: bool) -> bool:
+        """Save what is due: ends and long additions at once, the rest when its time has come. False
+        when the database is away and all of it stays."""
+        turns = [turn for turn in self._dirty.values() if everything or self._early(turn)]
+        for turn in turns:
+            del self._dirty[turn.key]
+        saves = [self._save_of(turn) for turn in turns]
         ends, self._ends = self._ends, []
-        self._dirty.clear()
         if not saves and not ends:
             return True
         loop = asyncio.get_running_loop()
+        self._flushed = loop.time()
         try:
             with metrics.SAVE_SECONDS.time():
                 lost, results = await loop.run_in_executor(self._thread, self._write, saves, ends)
@@ -140,14 +164,14 @@ class Store:
             metrics.SAVE_FAILURES.inc()
             log.warning("the database does not take %d saves: %s", len(saves) + len(ends), type(exc).__name__)
             for save in saves:
-                self._dirty.setdefault(save.turn.answer.pk, save.turn)
+                self._dirty.setdefault(save.turn.key, save.turn)
             self._ends = ends + self._ends
             self._news.set()
             self._urgent.set()
             return False
         for save in saves:
             save.turn.saved_seq = max(save.turn.saved_seq, save.seq)
-            if save.turn.answer.pk in lost:
+            if save.turn.key in lost:
                 save.turn.lost = True
                 save.turn.cancel()
         for end, result in zip(ends, results, strict=True):
@@ -166,7 +190,7 @@ class Store:
         return _Save(
             turn,
             turn.seq,
-            (answer.text, answer.reasoning, answer.state, turn.seq, answer.pk, self._worker_id),
+            (answer.text, answer.reasoning, answer.state, turn.seq, turn.key, self._worker_id),
         )
 
     def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | Exception]]:
@@ -174,7 +198,7 @@ class Store:
         try:
             with write_transaction():
                 lost = self._write_saves(saves)
-                return lost, [end.write() for end in ends]
+                return lost, _write_ends(ends)
         except UNWRITABLE:
             # One row that cannot be written must not hold up the others of its transaction.
             return self._write_apart(saves, ends)
@@ -193,7 +217,7 @@ class Store:
         for end in ends:
             try:
                 with write_transaction():
-                    results.append(end.write())
+                    results += _write_ends([end])
             except UNWRITABLE as exc:
                 results.append(exc)
         return lost, results
@@ -205,9 +229,16 @@ class Store:
             cursor.executemany(_SAVE, [save.row for save in saves])
             if cursor.rowcount == len(saves):
                 return set()
-        return self._not_ours(save.turn.answer.pk for save in saves)
+        return self._not_ours(save.turn.key for save in saves)
 
     def _not_ours(self, keys: Iterable[int]) -> set[int]:
         asked = set(keys)
         ours = Message.objects.running().filter(pk__in=asked, owner=self._worker_id)
         return asked - set(ours.values_list("pk", flat=True))
+
+
+def _write_ends(ends: list[_End]) -> list[bool]:
+    ledger: list[LedgerEntry] = []
+    results = [end.write(ledger) for end in ends]
+    spending.enter(ledger, [end.answer for end in ends])
+    return results

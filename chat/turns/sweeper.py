@@ -9,8 +9,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from chat.models import Conversation, SendReceipt
+from chat.files import sweeping
+from chat.models import AuditEvent, Conversation, SendReceipt
 from chat.threads import write_transaction
+from chat.turns.spending import release_stale
 
 #: Seconds between two sweeps.
 INTERVAL = 600.0
@@ -29,8 +31,13 @@ def sweep() -> int:
     swept = 0
     while keys := list(over.values_list("pk", flat=True)[:BATCH]):
         with write_transaction():
-            Conversation.objects.filter(pk__in=keys, deleted_at__lt=now - UNDO).delete()
+            gone = Conversation.objects.filter(pk__in=keys, deleted_at__lt=now - UNDO)
+            for public_id in gone.values_list("public_id", flat=True):
+                AuditEvent.objects.append(None, "conversation.purged", f"conversation:{public_id}")
+            gone.delete()
         swept += len(keys)
     with write_transaction():
         SendReceipt.objects.filter(created_at__lt=now - RECEIPT).delete()
+        release_stale()
+    sweeping.sweep()
     return swept

@@ -23,9 +23,10 @@ from chat.agents import (
     ReasoningDelta,
     SourcesFound,
     TextDelta,
+    ToolsCalled,
     Usage,
 )
-from chat.models import Message, State
+from chat.models import LedgerEntry, Message, State
 from chat.protocol import events, frames
 from chat.protocol.items import Item
 from chat.turns import items, storable
@@ -45,6 +46,8 @@ class Rules:
 
     continue_times: int = 0
     allowance: Rule = Rule()
+    #: A stopped call is read to its end, unseen, for its exact tokens.
+    drain: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +64,9 @@ class TurnSpec:
     parent: str | None
     siblings: Sequence[str]
     rules: Rules = Rules()
+    #: For the ledger: what the first call is for, and the answer that it tries again.
+    purpose: str = LedgerEntry.Purpose.ANSWER
+    retry_of: str = ""
     opening: list[tuple[int, str]] = field(default_factory=list)
     #: The question that opened the turn, its number, and whether the two are the whole branch.
     question: Item | None = None
@@ -71,16 +77,32 @@ class TurnSpec:
 class Turn:
     """A turn that runs in this process. `on_shown` is called when text came out without a batch."""
 
+    # A dict for the same cost every running turn 1.3 KB.
+    __slots__ = (
+        "_hub", "_parts", "_rate", "_refilled", "_sign", "_thought_shown", "_thoughts", "_timer", "_tokens",
+        "_topic", "_waiting", "answer", "begun", "call_started", "call_started_at", "call_text",
+        "cancelled", "counts", "done", "early", "ending", "first_delta_ms", "key", "lost", "on_shown",
+        "place", "request", "saved_seq", "seq", "spec", "spent", "started", "stopping", "task",
+        "unsaved_bytes",
+    )  # fmt: skip
+
     def __init__(self, spec: TurnSpec, hub: Hub) -> None:
         self.spec = spec
         self.answer = spec.answer
+        self.key: int = spec.answer.pk
         self.seq = spec.answer.seq
         self.done: Done | None = None
+        #: What the last call asks, and the length of what had come before it.
+        self.request = spec.request
+        #: Ends the answer of a stopped call that is still read; true when it was ours to end.
+        self.early: asyncio.Task[bool] | None = None
+        self.call_text = 0
         self.stopping = False
         self.lost = False
         self.begun = False
         self.ending = False
         self.cancelled = False
+        #: Whether a call to the agent was made that is not in the ledger yet.
         self.started = time.monotonic()
         self.call_started = self.started
         self.call_started_at = timezone.now()
@@ -98,6 +120,7 @@ class Turn:
         self._parts: list[str] = []
         self._waiting: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._sign: asyncio.TimerHandle | None = None
         self._rate = settings.LIMIT_FRAMES
         self._tokens = float(BURST)
         self._refilled = self.started
@@ -118,21 +141,30 @@ class Turn:
         self.done = None
         self.first_delta_ms = None
         self.call_started, self.call_started_at = time.monotonic(), timezone.now()
+        self._sign_later()
+
+    def take_end(self, batch: Sequence[AgentEvent]) -> None:
+        """Of a stopped answer nothing is wanted but its end."""
+        self.done = next((event for event in batch if isinstance(event, Done)), self.done)
 
     def take(self, batch: Sequence[AgentEvent]) -> None:
         """Everything that one network read brought; at most one frame of text comes of it."""
+        waiting = len(self._waiting)
         for event in batch:
             if isinstance(event, TextDelta):
-                if self.first_delta_ms is None:
-                    self.first_delta_ms = int((time.monotonic() - self.call_started) * 1000)
-                metrics.DELTAS.inc()
                 self._waiting.append(event.text)
             elif isinstance(event, ReasoningDelta):
                 self._thoughts.append(storable.text(event.text))
             elif isinstance(event, SourcesFound):
                 self._add_sources(event)
+            elif isinstance(event, ToolsCalled):
+                self.answer.tool_calls = [storable.tool_call(call) for call in event.calls]
             elif isinstance(event, Done):
                 self.done = event
+        if len(self._waiting) > waiting:
+            metrics.DELTAS.inc(len(self._waiting) - waiting)
+            if self.first_delta_ms is None:
+                self.first_delta_ms = int((time.monotonic() - self.call_started) * 1000)
         if self._thoughts and not self._waiting and not self._parts:
             self._show_reasoning()
         if self._waiting and self._timer is None:
@@ -151,6 +183,28 @@ class Turn:
         """It waits for a place of the agent's allowance, or no longer."""
         self.place = place
         self.publish(events.place(self.answer.public_id, _place_json(place)))
+
+    @property
+    def waited(self) -> int | None:
+        """Seconds since the agent was asked, as long as nothing of the answer has come; else None."""
+        if self._parts or self.answer.reasoning or self.place or self.ending:
+            return None
+        return int(time.monotonic() - self.call_started)
+
+    def _sign_later(self) -> None:
+        if self._sign is not None:
+            self._sign.cancel()
+        loop = asyncio.get_running_loop()
+        self._sign = loop.call_later(settings.LIMIT_SIGN_OF_LIFE, self._give_sign)
+
+    def _give_sign(self) -> None:
+        """A sign of life for those who wait; it ends with the first byte."""
+        waited = self.waited
+        if waited is not None:
+            self.publish(events.waiting(self.answer.public_id, waited))
+            self._sign_later()
+            if self.on_shown is not None:
+                self.on_shown()  # its number is saved too
 
     def publish(self, event: events.Event) -> None:
         """Number `event` and show it."""
@@ -180,7 +234,8 @@ class Turn:
             metrics.FIRST_DELTA_SECONDS.observe(self._elapsed_ms() / 1000)
             self.answer.state = State.STREAMING
             self._end_reasoning()
-        metrics.FRAMES_JOINED.inc(len(self._waiting) - 1)
+        if len(self._waiting) > 1:
+            metrics.FRAMES_JOINED.inc(len(self._waiting) - 1)
         delta = storable.text("".join(self._waiting))
         self._waiting.clear()
         self._parts.append(delta)
@@ -235,15 +290,16 @@ class Turn:
 
     def abandon(self) -> None:
         """Show nothing more by itself: the row is somebody else's now, or the end has come."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._sign):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._sign = None
 
     def snapshot(self) -> list[Item]:
         """The running answer's items at `seq`."""
         self.answer.text = self.text
         found = [items.reasoning(self.answer, self.spec.thread_id)] if self.answer.reasoning else []
-        return [*found, self.item()]
+        return [*found, self.item(), *self.calls()]
 
     def visible_to(self, user_pk: int) -> bool:
         """The rule of the rows, for what is only in memory yet: a person's own, not deleted (a deletion
@@ -263,6 +319,10 @@ class Turn:
         known = after is not None and after >= spec.question_seq
         return [*([] if known else [spec.question]), *self.snapshot()]
 
+    def calls(self) -> list[Item]:
+        """The items of the tools it called; they are shown with its end."""
+        return [] if self.answer.is_running else items.tool_calls(self.answer, self.spec.thread_id)
+
     def item(self) -> Item:
         """The answer's item."""
         return items.answer(
@@ -272,6 +332,7 @@ class Turn:
             siblings=self.spec.siblings,
             usage=self.counts,
             place=_place_json(self.place),
+            waited=self.waited,
         )
 
     def _elapsed_ms(self) -> int:

@@ -9,7 +9,7 @@ from axes.helpers import get_client_ip_address
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+from chat.actions.recording import record
+from chat.threads import write_transaction
 from chat.views.answers import error_json, wants_json
 
 #: Wrong passwords from one address, whatever the names, before it has to wait. Axes holds those of
@@ -66,6 +68,15 @@ class SignOut(LogoutView):
         response = super().post(request, *args, **kwargs)
         response["Clear-Site-Data"] = '"storage"'
         return response
+
+
+class PasswordChange(PasswordChangeView):
+    """One's own new password; the audit log says that there is one."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        with write_transaction():
+            record("person.password_changed", f"person:{form.user.get_username()}")
+            return super().form_valid(form)
 
 
 def locked_out(

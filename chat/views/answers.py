@@ -57,7 +57,7 @@ def optional_field(fields: dict[str, Any], name: str) -> str | None:
 
 def error_json(code: str, status: int, params: dict[str, Any] | None = None) -> JsonResponse:
     """{"error": {code, message, kept, next, ...}} in the request's language."""
-    text = faults.text_of(code)
+    text = faults.text_of(code, params=params)
     error = {"code": code, "message": text["sentence"], "kept": text["kept"], "next": text["next"]}
     response = JsonResponse({"error": {**error, **(params or {})}}, status=status)
     if params and "retry_after" in params:
@@ -100,7 +100,7 @@ def refusals(view: View) -> View:
                 return error_json(refused.code, refused.status, refused.params)
             if refused.status == 404:
                 return not_there(request)
-            text = faults.text_of(refused.code)
+            text = faults.text_of(refused.code, params=refused.params)
             messages.error(request, f"{text['sentence']} {text['kept']} {text['next']}")
             thread_id = kwargs.get("thread_id")
             return back(request, f"/c/{thread_id}/" if thread_id else "/")

@@ -18,7 +18,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from chat import actions, faults
+from chat import actions, faults, limits
+from chat.actions import reading
+from chat.actions.agents import secret_state
+from chat.files.taking import taking
 from chat.models import Agent, Conversation, Draft, Message, new_id
 from chat.models.branches import Branch, read_branch
 from chat.strings import strings
@@ -92,6 +95,8 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
         "agents": agents,
         "agent": agent,
         "draft": request.GET.get("text") or _draft(user, row),
+        "notices": reading.notices(user, row) if row else [],
+        "opened": [] if row else reading.unseen_notices(user),
         "idempotency_key": new_id(),
         "running": running,
         "strings": {**strings(), "faults": faults.all_texts()},
@@ -112,8 +117,12 @@ def _boot(request: HttpRequest, context: dict[str, Any], wire: list[dict[str, An
         "running": context["running"],
         "earlier": context["earlier"],
         "items": wire,
+        "notices": context["notices"],
         "send_key": request.COOKIES.get("stkweb_send", "enter"),
-        "limits": {"prompt_bytes": settings.LIMIT_PROMPT_BYTES},
+        "limits": {
+            "prompt_bytes": settings.LIMIT_PROMPT_BYTES,
+            "first_byte_seconds": limits.of_agents().first_byte,
+        },
         "language": get_language(),
     }
 
@@ -140,23 +149,36 @@ def _conversation_json(row: Conversation, branch: Branch, wire: list[dict[str, A
 
 
 def _agents(user: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": agent.public_id,
-            "name": agent.name,
-            "description": agent.description,
-            "examples": list(agent.examples)[:3],
-            "usable": agent.kind == Agent.Kind.DEMO or bool(agent.sealed_secret),
-        }
-        for agent in Agent.objects.visible_to(user)
-    ]
+    return [_agent_json(agent) for agent in Agent.objects.visible_to(user)]
+
+
+def _agent_json(agent: Agent) -> dict[str, Any]:
+    problem = _problem(agent)
+    return {
+        "id": agent.public_id,
+        "name": agent.name,
+        "description": agent.description,
+        "examples": list(agent.examples)[:3],
+        "files": taking(agent).json(),
+        "usable": not problem,
+        "problem": problem,
+    }
+
+
+def _problem(agent: Agent) -> str:
+    """Why it cannot be asked as it is set up: `no_key`, `unreadable_key`, or nothing."""
+    state = secret_state(agent)
+    if state == "none":
+        return "no_key" if agent.kind == Agent.Kind.STACKSPOT else ""
+    return "unreadable_key" if state == "unreadable" else ""
 
 
 def _chosen(
     request: HttpRequest, row: Conversation | None, agents: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
     wanted = row.agent.public_id if row and row.agent else request.GET.get("agent")
-    return next((agent for agent in agents if agent["id"] == wanted), agents[0] if agents else None)
+    usable = [agent for agent in agents if agent["usable"]] or agents
+    return next((agent for agent in agents if agent["id"] == wanted), usable[0] if usable else None)
 
 
 def _draft(user: Any, row: Conversation | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,8 @@ _ENDED_PARTIAL = (State.STOPPED, State.FAILED, State.INTERRUPTED)
 
 
 def drawn(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What chat/_item.html draws, one for each question and each answer; reasoning joins its answer."""
+    """What chat/_item.html draws, one for each question and each answer; reasoning and calls of
+    tools join their answer."""
     found: list[dict[str, Any]] = []
     thoughts: dict[str, str] = {}
     for item in items:
@@ -24,6 +26,8 @@ def drawn(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             thoughts[item["id"].removesuffix(".r")] = item["workflow"]["tasks"][0]["content"]
         elif item["type"] == "user_message":
             found.append(_question(item))
+        elif item["type"] == "client_tool_call":
+            found[-1]["calls"].append(_call(item))
         else:
             found.append(_answer(item, thoughts.get(item["id"], "")))
     return found
@@ -36,7 +40,19 @@ def _question(item: dict[str, Any]) -> dict[str, Any]:
         "text": item["content"][0]["text"],
         "created_at": datetime.fromisoformat(item["created_at"]),
         "author": item["stkweb"]["author"],
+        "attachments": [_attachment(one) for one in item.get("attachments", [])],
         **_place(item),
+    }
+
+
+def _attachment(one: dict[str, Any]) -> dict[str, Any]:
+    facts = one.get("stkweb", {})
+    there = not facts.get("gone")
+    return {
+        "name": one["name"],
+        "size": facts.get("size") or 0,
+        "url": facts.get("download_url") if there else None,
+        "preview": one.get("preview_url") if there else None,
     }
 
 
@@ -76,9 +92,22 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "sources": facts["sources"],
         "continues": facts["continues"],
         "told": _told(facts),
+        "calls": [],
         **_place(item),
         "can_retry": ended,
         "can_continue": ended and cut and bool(text),
+    }
+
+
+def _call(item: dict[str, Any]) -> dict[str, Any]:
+    state = "over" if item["stkweb"]["over"] else item["status"]
+    output = item.get("output")
+    return {
+        "id": item["id"],
+        "name": item["name"],
+        "arguments": json.dumps(item["arguments"], indent=2, ensure_ascii=False),
+        "state": state,
+        "output": output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False),
     }
 
 

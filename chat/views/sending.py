@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from chat import actions
 from chat.actions import Refused, Sent
+from chat.actions import files as file_verbs
 from chat.models import new_id
 from chat.views.answers import back, fields_of, member, optional_field, refusals, text_field, wants_json
 
@@ -25,6 +26,28 @@ def _key(request: HttpRequest, fields: dict[str, Any]) -> str:
     return request.headers.get("Idempotency-Key") or text_field(fields, "idempotency_key", "") or new_id()
 
 
+def _files(request: HttpRequest, fields: dict[str, Any], thread_id: str | None) -> list[str]:
+    """Ids of the files that the question carries; those that came with the form are taken in first."""
+    if request.content_type == "application/json":
+        ids = fields.get("files") or []
+        if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids):
+            raise Refused("bad_request")
+        return ids
+    ids = request.POST.getlist("files")
+    given = request.FILES.getlist("upload")
+    if not given:
+        return ids
+    agent = optional_field(fields, "agent") or file_verbs.agent_of(request.user, thread_id)
+    key = _key(request, fields)
+    for number, upload in enumerate(given):
+        about = file_verbs.Announced(
+            upload.name or "", upload.size or 0, upload.content_type or "", agent=agent
+        )
+        row = file_verbs.take_whole(request.user, about, upload, key=f"{key[:200]}.{number}")
+        ids.append(row.public_id)
+    return ids
+
+
 def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
     fields = fields_of(request)
     text = text_field(fields, "text", "")
@@ -36,6 +59,7 @@ def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
             conversation=thread_id,
             agent=optional_field(fields, "agent"),
             parent=optional_field(fields, "parent"),
+            files=_files(request, fields, thread_id),
         )
     except Refused as refused:
         if not wants_json(request) and refused.code != "unstorable_text":
@@ -87,6 +111,24 @@ def continue_answer(request: HttpRequest, thread_id: str) -> HttpResponseBase:
     """Continue a partial answer."""
     answer = text_field(fields_of(request), "answer")
     return _sent(request, actions.continue_answer(request.user, conversation=thread_id, answer=answer))
+
+
+@require_POST
+@member
+@refusals
+def tool_output(request: HttpRequest, thread_id: str) -> HttpResponseBase:
+    """The output of a tool that an answer called."""
+    fields = fields_of(request)
+    if "output" not in fields:
+        raise Refused("bad_request")
+    taken = actions.add_tool_output(
+        request.user, conversation=thread_id, call=text_field(fields, "call"), output=fields["output"],
+        key=_key(request, fields),
+    )  # fmt: skip
+    if wants_json(request):
+        facts = {"conversation": thread_id, "answer": taken.answer, "pending": taken.pending}
+        return JsonResponse(facts, status=202 if taken.answer else 200)
+    return back(request, f"/c/{thread_id}/")
 
 
 @require_POST

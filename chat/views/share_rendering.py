@@ -43,6 +43,7 @@ def frozen_html(content: dict[str, Any], checksum: str) -> SafeString:
 def drawn_message(message: dict[str, Any], author: str, key: str = "") -> dict[str, Any]:
     """One message of a frozen text."""
     drawn = {"role": message["role"], "key": key, "text": message["text"], "author": author}
+    drawn["files"] = [file["name"] for file in message.get("files", ())]
     if message["role"] == "answer":
         drawn |= {
             "agent": message["agent"],

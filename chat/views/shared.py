@@ -24,10 +24,12 @@ from chat import limits
 from chat.actions import Refused
 from chat.actions import share_reading as reading
 from chat.models import Share
+from chat.models.shares import token_hash
 from chat.sharing.network import coarse
 from chat.sharing.throttle import Throttle
 from chat.views import share_tickets as tickets
 from chat.views.context import THEME_COOKIE, THEMES
+from chat.views.files import SANDBOX, attachment
 from chat.views.share_rendering import drawn_messages, frozen_html, moment
 
 #: Characters of a passphrase that are looked at.
@@ -78,6 +80,25 @@ def copy(request: HttpRequest, token: str) -> HttpResponseBase:
     return sealed(request, response)
 
 
+def file(request: HttpRequest, token: str, number: int) -> HttpResponseBase:
+    """A file of the page, for whoever has opened it: an attachment, as it is for its owner."""
+    if request.method not in ("GET", "HEAD"):
+        return sealed(request, HttpResponseNotAllowed(["GET", "HEAD"]))
+    reader = reader_of(request)
+    if too_many_tries(reader):
+        return _gone(request, busy=True)
+    known = tickets.share_of(request, request.GET.get("ticket", ""))
+    share = reading.find_again(known, reader) if known is not None else None
+    if share is None or share.token_hash != token_hash(token):
+        return _gone(request, reader)
+    row = reading.file_of(share, number)
+    if row is None:
+        return _gone(request, reader)
+    response = sealed(request, attachment(request, row))
+    response["Content-Security-Policy"] = SANDBOX
+    return response
+
+
 def reader_of(request: HttpRequest) -> reading.Reader:
     """Who asks: a signed-in person or nobody, and the coarse network of their address."""
     user: Any = request.user if request.user.is_authenticated and request.user.is_active else None
@@ -116,6 +137,11 @@ def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None
 def _page(request: HttpRequest, opened: reading.Opened) -> HttpResponseBase:
     share, content = opened.share, opened.content
     embedded = "embed" in request.GET
+    offered = "files" in limits.of_sharing().options and not embedded
+    files = [
+        {"name": file["name"], "size": file["size"], "url": f"{request.path}files/{number}/"}
+        for number, file in enumerate(reading.files_of(content) if offered else (), 1)
+    ]
     may_copy = request.user.is_authenticated and "copy" in limits.of_sharing().options and not embedded
     context = {
         "content": content,
@@ -129,7 +155,8 @@ def _page(request: HttpRequest, opened: reading.Opened) -> HttpResponseBase:
         "may_copy": may_copy,
         "copy_url": f"{request.path}copy/",
         "live_url": f"{request.path}live/",
-        "ticket": tickets.issue(request, share) if may_copy or share.live else "",
+        "files": files,
+        "ticket": tickets.issue(request, share) if may_copy or share.live or files else "",
     }
     return _show(request, "shared/page.html", context, share)
 

@@ -15,17 +15,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import translation
+from django.utils import timezone, translation
 
 from chat import threads
 from chat.actions import share_reading as reading
-from chat.actions.sharing import topic_of
+from chat.actions.sharing import ends_at, topic_of
 from chat.models import Share
 from chat.models.shares import token_hash
+from chat.sessions import SessionStore
 from chat.turns import runtime
 from chat.turns.hub import thread_topic
 from chat.views import share_tickets as tickets
@@ -145,7 +145,7 @@ def _read(share_pk: int, language: str) -> tuple[list[str] | None, dict[str, str
         Share.objects.select_related("conversation__owner")
         .filter(pk=share_pk, revoked_at=None, conversation__deleted_at=None).first()
     )  # fmt: skip
-    if share is None:
+    if share is None or ends_at(share) <= timezone.now():
         return None, {}
     opened = reading.opened(share)
     author = opened.content.get("author", "")

@@ -1,0 +1,101 @@
+"""A person's own use, at all times: what was used, how far the budgets reach, and asking for more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from chat import audit
+from chat.actions.budgets import REASON, ask_for_more
+from chat.models import Budget, BudgetPeriod
+from chat.models.prices import AMOUNT_UNIT
+from chat.turns.spending import limit_of
+from chat.views.answers import member, refusals
+
+#: The part of a period that must be over before its pace says anything.
+PACE = 0.1
+PERIODS = (
+    ("today", gettext_lazy("Today")), ("7d", gettext_lazy("Last 7 days")),
+    ("month", gettext_lazy("This month")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a budget reaches. `until`: when it is used up at the pace so far, within its period."""
+
+    budget: Budget
+    used: str
+    limit: str
+    percent: int
+    resets_at: datetime
+    until: datetime | None
+    asked: bool
+
+
+@never_cache
+@require_safe
+@member
+def mine(request: HttpRequest) -> HttpResponseBase:
+    """Numbers of one's own calls, and the budgets that they count for."""
+    zone, now = timezone.get_default_timezone(), timezone.now()
+    key: Any = request.user.pk
+    spans = [audit.period(name, zone, now) for name, _label in PERIODS]
+    reports = audit.reports([audit.Filter(*span, zone=zone, persons=(key,)) for span in spans])
+    lines = [(label, _line(found.total)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
+    budgets = Budget.objects.visible_to(request.user).filter(enabled=True).select_related("agent", "team")
+    reaches = [_reach(budget, request.user, now) for budget in budgets]
+    context = {"lines": lines, "reaches": reaches, "zone": str(zone), "longest": REASON}
+    return render(request, "chat/usage.html", context)
+
+
+@never_cache
+@require_POST
+@member
+@refusals
+def more(request: HttpRequest) -> HttpResponseBase:
+    """Asks for more of the form's `budget`, with a `reason`."""
+    ask_for_more(request.user, budget=request.POST.get("budget", ""), reason=request.POST.get("reason", ""))
+    messages.success(request, _("Your request was sent. The answer shows here."))
+    return redirect("usage")
+
+
+def _line(sums: audit.Sums) -> dict[str, Any]:
+    unknown = _("not reported")
+    counts = (sums.user_tokens, sums.enrichment_tokens, sums.output_tokens, sums.tokens)
+    worth = [
+        f"{number_format(amount / AMOUNT_UNIT, 2)} {currency}" for currency, amount in sums.amounts.items()
+    ]
+    return {
+        "calls": sums.calls,
+        "counts": [
+            0 if not sums.calls else unknown if n is None else number_format(n, force_grouping=True)
+            for n in counts
+        ],
+        "worth": " + ".join(worth) or "–",
+    }
+
+
+def _reach(budget: Budget, person: Any, now: datetime) -> Reach:
+    start, end = audit.budget_span(budget.period, now)
+    known = BudgetPeriod.objects.filter(budget=budget, start=start).first()
+    used = known.used if known else audit.used(budget, start, end)
+    limit, passed = limit_of(budget, now), (now - start) / (end - start)
+    until = start + (now - start) * (limit / used) if used and passed >= PACE and used < limit else None
+    return Reach(
+        budget, budget.shown(used), budget.shown(limit), round(100 * used / limit) if limit else 100, end,
+        until if until and until < end else None,
+        budget.requests.filter(person=person, grant=None, declined_at=None).exists(),
+    )  # fmt: skip
