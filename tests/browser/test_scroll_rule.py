@@ -116,3 +116,15 @@ def test_older_messages_above_do_not_move_what_is_read(view: Any) -> None:
     })""")
     view.evaluate(SETTLED)
     assert view.evaluate(SHOWN) == line
+
+
+def test_a_gesture_right_after_the_text_grew_lets_go_all_the_same(view: Any) -> None:
+    """The event of the view's own step to the end comes when the key was already pressed."""
+    view.evaluate("""() => {
+        grow(1);
+        scroller.grew();
+        scroller.element.dispatchEvent(new KeyboardEvent("keydown", { key: "PageUp" }));
+    }""")
+    view.evaluate(SETTLED)
+    assert view.evaluate("scroller.following") is False
+    assert view.is_hidden("#pill"), "and nothing is offered while the end is in view"

@@ -70,15 +70,12 @@ def test_the_own_question_and_a_sign_of_thinking_are_there_before_any_reply(visi
     page.route("**/c/", lambda route: held.append(route))  # noqa: PLW0108 (Playwright marks the handler)
     page.fill("#text", "/fast /echo at once")
     shown = page.evaluate("""() => {
-        const from = performance.now();
         document.getElementById("text").dispatchEvent(
             new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
         return [document.querySelector(".question .bubble")?.textContent,
-            document.querySelector(".answer .waiting")?.textContent, document.getElementById("text").value,
-            performance.now() - from];
+            document.querySelector(".answer .waiting")?.textContent, document.getElementById("text").value];
     }""")
-    assert shown[:3] == ["/fast /echo at once", "Thinking…", ""]
-    assert shown[3] < 100
+    assert shown == ["/fast /echo at once", "Thinking…", ""]
     expect(page.locator(".waiting")).to_be_visible()
     held[0].continue_()
     ended(page)

@@ -51,6 +51,7 @@ export class Composer {
       conversation: page.conversation,
       agent: () => agentOf(page.agent()),
       changed: () => this.#filesChanged(),
+      lost: () => this.#held && this.#release(),
       signedOut: page.signIn,
       // On a phone the keyboard would cover what was just given.
       focus: () => matchMedia("(pointer: fine)").matches && this.focus(),
@@ -200,8 +201,7 @@ export class Composer {
   /** Sending waits for the files that are on their way, and says so. */
   #hold() {
     this.#held = true;
-    const count = this.files.pending.length;
-    this.#note(t("held", { count }), "held", t("cancel"), () => this.#release());
+    this.#note(t("held", { count: this.files.coming }), "held", t("cancel"), () => this.#release());
     this.send.setAttribute("aria-disabled", "true");
   }
 
@@ -214,7 +214,7 @@ export class Composer {
   #filesChanged() {
     if (this.strip.dataset.kind === "refused files bad") this.#note();
     if (!this.#held) return;
-    if (this.files.pending.length) return this.#hold();
+    if (this.files.coming) return this.#hold();
     this.#release();
     this.submit();
   }
@@ -251,13 +251,13 @@ export class Composer {
 
   submit() {
     const text = this.field.value;
-    const { trouble, pending } = this.files;
-    if (!text.trim() && (pending.length || this.files.attachments.length)) return this.#note(t("text_first"), "refused files bad");
+    const { trouble, coming } = this.files;
+    if (!text.trim() && (coming || this.files.attachments.length)) return this.#note(t("text_first"), "refused files bad");
     if (!text.trim() || this.#busy || !this.#limit()) return;
     if (this.#running) return say(t("wait_or_stop"));
     if (this.outbox) return alarm(t("one_unsent"));
     if (trouble) return this.#note(t("file_trouble", trouble), "refused files bad"), alarm(t("file_trouble", trouble));
-    if (pending.length) return this.#hold(), say(this.strip.firstElementChild.textContent);
+    if (coming) return this.#hold(), say(this.strip.firstElementChild.textContent);
     /** @type {Sent} */
     const sent = { text, agent: this.page.agent(), conversation: this.page.conversation(), key: newKey() };
     const { attachments } = this.files;

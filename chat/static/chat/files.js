@@ -22,10 +22,12 @@ export class Giving {
   #coming = null;
   /** What was given in conversations that were left, still on its way. @type {Map<string|null, import("stkweb/uploads").Upload[]>} */
   #parked = new Map();
+  /** Files that were given while the list itself was still coming. */
+  #entering = 0;
 
   /**
-   * @param {{conversation: () => string|null, agent: () => Agent, changed: () => void, signedOut: () => void, focus: () => void}} page
-   *   `changed`: something became ready, failed, came or went
+   * @param {{conversation: () => string|null, agent: () => Agent, changed: () => void, lost: () => void, signedOut: () => void, focus: () => void}} page
+   *   `changed`: something became ready, failed, came or went; `lost`: what was given could not be taken in
    */
   constructor(page) {
     this.page = page;
@@ -38,7 +40,7 @@ export class Giving {
       const { left, top } = $("give").getBoundingClientRect();
       menu.style.inset = `auto auto ${innerHeight - top + 6}px ${Math.max(8, left)}px`;
     });
-    addEventListener("beforeunload", (event) => this.pending.length && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.coming && event.preventDefault());
     document.addEventListener("paste", (event) => {
       if (!(/** @type {Element} */ (event.target).closest("input, textarea, dialog"))) this.pasted(event);
     });
@@ -47,9 +49,9 @@ export class Giving {
 
   // -- What was given ------------------------------------------------------------------------------
 
-  /** Those that are on their way. @returns {import("stkweb/uploads").Upload[]} */
-  get pending() {
-    return this.#given?.pending ?? [];
+  /** How many are on their way. @returns {number} */
+  get coming() {
+    return this.#entering + (this.#given?.pending.length ?? 0);
   }
 
   /** The first that cannot go along, and why. @returns {{name: string, text: string}|undefined} */
@@ -78,9 +80,20 @@ export class Giving {
       (error) => {
         this.#coming = null;
         this.#refuse(t("no_connection"));
+        this.page.lost();
         throw error;
       },
     ));
+  }
+
+  /** The list, with so many files counted as coming until it is there. @param {number} files */
+  async #entered(files) {
+    this.#entering += files;
+    try {
+      return await this.#list();
+    } finally {
+      this.#entering -= files;
+    }
   }
 
   // -- Another draft -------------------------------------------------------------------------------
@@ -104,18 +117,18 @@ export class Giving {
     this.#given?.show(parked ?? []);
     const kept = JSON.parse(sessionStorage.getItem(this.#slot) ?? "[]");
     if (parked || !kept.length) return;
-    const given = await this.#list();
+    const given = await this.#entered(kept.length);
     if (here === this.page.conversation()) given.restore(kept);
   }
 
   /** Files of a send that was taken back. @param {Attachment[]} attachments */
   async put(attachments) {
-    if (attachments.length) (await this.#list()).put(attachments);
+    if (attachments.length) (await this.#entered(attachments.length)).put(attachments);
   }
 
   /** A message is written anew: its files instead of the draft's. @param {Attachment[]} attachments */
   async aside(attachments) {
-    if (attachments.length || this.#given) (await this.#list()).aside(attachments);
+    if (attachments.length || this.#given) (await this.#entered(attachments.length)).aside(attachments);
   }
 
   /** The draft's own again. */
@@ -166,7 +179,7 @@ export class Giving {
     if (!takes) return this.#refuse(reason ?? "");
     if (folders.length) this.#refuse(t("no_folders", { name: folders.join(", ") }));
     if (!files.length) return undefined;
-    const surplus = (await this.#list()).give(files);
+    const surplus = (await this.#entered(files.length)).give(files);
     if (surplus) this.#refuse(t("too_many_files", { name: surplus, files: number(this.taking.max_files) }));
     return this.page.focus();
   }

@@ -212,7 +212,8 @@ export class Scroller {
 
   #moved() {
     const top = this.element.scrollTop;
-    const down = top >= this.#last;
+    // Strictly: the event of an end that was reached before the gesture may come after it.
+    const down = top > this.#last;
     // Dragging the scroll bar is a gesture too: nothing else moves the view up while a button is held on it.
     if (!down && this.#held) this.#up();
     this.#last = top;
