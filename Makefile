@@ -34,8 +34,13 @@ run: setup
 # One worker more than cores: a good part of the tests' time is waiting for streams and browsers.
 WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
+# What failed beside the others runs once more alone, and the run says which: on two cores a browser may starve
+# for seconds. What fails twice has failed.
 test: setup-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 5 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 5 $(ARGS) || { [ $$? = 1 ] && \
+	printf '\n==> These failed beside the others. Once more, alone, up to the first that fails again:\n' && \
+	$(BIN)/python -m pytest -v --tb=long --maxfail=1 --last-failed --last-failed-no-failures none $(ARGS) && \
+	printf '==> Each of them passed alone.\n'; }
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from tests.real_server import PASSWORD, Server
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, shared_server: Server, open_page: Callable[..., Any]) -> Any:
     page = open_page(shared_server, color_scheme=request.param)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     page.scheme = request.param
     page.goto("/admin/")
     page.fill("#id_username", "admin")

@@ -91,7 +91,7 @@ class Stage:
         self.agent = AGENT
         self.socket: Any = None
         context.route(f"{origin}/**", self._answer)
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(20_000)  # a shared machine is slow now and then
         self.page = context.new_page()
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on(

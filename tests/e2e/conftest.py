@@ -19,7 +19,7 @@ from tests.e2e.acts import at_work
 from tests.real_server import Server, Template, running
 
 #: Nothing here depends on being fast; a shared machine is slow now and then.
-TIMEOUT = 15_000
+TIMEOUT = 30_000
 WIDE = {"width": 1280, "height": 800}
 
 

@@ -129,7 +129,7 @@ def test_escape_stops_the_answer_but_in_a_dialog_only_closes_it(visit: Visit) ->
     expect(page.locator("#stop")).to_be_visible()
     page.focus("#text")
     page.keyboard.press("Escape")
-    expect(page.locator(".state.stopped")).to_be_visible(timeout=2_000)
+    expect(page.locator(".state.stopped")).to_be_visible(timeout=10_000)
     expect(page.locator("#text")).to_be_focused()
 
 
@@ -360,7 +360,7 @@ def test_a_change_of_the_connection_is_said_once(visit: Visit) -> None:
     page = visit()
     spoken(page)
     page.context.set_offline(True)
-    expect(page.locator("#banner")).to_contain_text("offline", timeout=3_000)
+    expect(page.locator("#banner")).to_contain_text("offline", timeout=10_000)
     page.wait_for_function("() => window.heard.length > 0")
     page.evaluate("() => new Promise(done => setTimeout(done, 1500))")
     assert [region for region, _ in page.evaluate("() => window.heard")] == ["polite"]

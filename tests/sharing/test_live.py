@@ -155,7 +155,7 @@ def test_a_live_page_grows_in_the_browser_and_empties_when_it_is_over(
     page.wait_for_selector("article.a em")
     assert page.locator("article").count() == 4
     owner.post("/shares/revoke-all/")
-    page.locator("article").first.wait_for(state="detached", timeout=6000)
+    page.locator("article").first.wait_for(state="detached", timeout=20_000)
     assert page.locator("article").count() == 0
     assert "This link has ended" in page.inner_text("main")
     assert page.problems == []
