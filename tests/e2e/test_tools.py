@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.agent_server import API_KEY, AgentServer, call, say, usage
-from tests.e2e.acts import answer, ask, at_work, ended, stored, words
+from tests.e2e.acts import answer, ask, at_work, ended, stored
 from tests.real_server import Server
 
 Visit = Callable[..., Any]
@@ -64,7 +64,7 @@ def test_a_call_is_seen_outlives_a_kill_and_is_answered_by_hand(
     card.locator("button").click()
     expect(page.locator(".answer")).to_have_count(2)
     ended(page)
-    assert words(page) == "It is sunny in Olinda."
+    expect(answer(page).locator("> .prose")).to_have_text("It is sunny in Olinda.")
     assert upstream.chats[1].json["messages"][-1] == {
         "role": "tool", "tool_call_id": "call_a", "content": "sunny",
     }  # fmt: skip
