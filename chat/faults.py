@@ -123,6 +123,12 @@ FAULTS: dict[str, Fault] = {
         _("Ask {contact} for more, or wait until then. Your use is shown under My usage."),
         429,
     ),
+    "budget_over": Fault(
+        _("The budget of {limit} is used up until {resets}. You may go over it if you confirm that."),
+        _TEXT,
+        _("Go on, or ask {contact} for more. Your use is shown under My usage."),
+        409,
+    ),
     "not_found": Fault(_("There is nothing here."), _NOTHING, _("Choose a conversation from the list."), 404),
     "agent_unusable": Fault(_("This agent cannot be asked now."), _TEXT, _("Choose another agent."), 422),
     "cannot_retry": Fault(_("This answer cannot be tried again."), _NOTHING, _("Reload the page."), 409),

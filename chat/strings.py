@@ -15,7 +15,26 @@ from django.utils.translation import ngettext
 
 def strings() -> dict[str, str]:
     """Every text of the modules by key, translated; plain text, never HTML."""
-    return {**_messages(), **_writing(), **_files(), **_conversations(), **_connection(), **_markdown()}
+    return {
+        **_messages(), **_writing(), **_files(), **_conversations(), **_connection(), **_markdown(),
+        **budget_texts(), "go_over": _("Go over the budget"),
+    }  # fmt: skip
+
+
+def budget_texts() -> dict[str, str]:
+    """What a person reads when a percentage of a budget is reached, by its scope."""
+    return {
+        "budget_person": _("{percent} % of your budget of {limit} is used. It begins anew on {resets}."),
+        "budget_team": _(
+            "{percent} % of the budget of {name}, {limit}, is used. It begins anew on {resets}."
+        ),
+        "budget_agent": _(
+            "{percent} % of the budget of {name}, {limit}, is used. It begins anew on {resets}."
+        ),
+        "budget_everyone": _(
+            "{percent} % of everyone's budget of {limit} is used. It begins anew on {resets}."
+        ),
+    }
 
 
 def _counted(key: str, form: Callable[[int], str]) -> dict[str, str]:

@@ -117,16 +117,19 @@ def _opening(spec: TurnSpec, conversation: Conversation, question: Message | Non
 def _reserve(user: Any, agent: Agent, request: AgentRequest, answer: str) -> None:
     """Hold what the answer may use. Raises Refused with the limit, its reset, and whom to ask."""
     shortage = spending.reserve(user.pk, agent, request, answer)
-    if shortage is None:
-        return
-    budget = shortage.budget
-    raise Refused(
-        "budget_spent",
-        limit=budget.shown(shortage.limit),
-        resets=date_format(timezone.localtime(shortage.resets_at), "SHORT_DATETIME_FORMAT"),
-        contact=budget.contact or gettext("your administrator"),
-        retry_after=max(1, int((shortage.resets_at - timezone.now()).total_seconds())),
-    )
+    if shortage is not None:
+        raise refused_by(shortage)
+
+
+def refused_by(shortage: spending.Shortage) -> Refused:
+    """The refusal for a budget without room; a soft one may be confirmed, by its id."""
+    budget, contact = shortage.budget, shortage.budget.contact or gettext("your administrator")
+    limit = budget.shown(shortage.limit)
+    resets = date_format(timezone.localtime(shortage.resets_at), "SHORT_DATETIME_FORMAT")
+    if not budget.hard:
+        return Refused("budget_over", budget=budget.public_id, limit=limit, resets=resets, contact=contact)
+    wait = max(1, int((shortage.resets_at - timezone.now()).total_seconds()))
+    return Refused("budget_spent", limit=limit, resets=resets, contact=contact, retry_after=wait)
 
 
 def _purpose(continues: bool, again: str) -> str:

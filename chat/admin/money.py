@@ -19,6 +19,7 @@ from chat.admin.bases import Recorded
 from chat.models import Agent, Membership
 from chat.models.budgets import Budget, BudgetGrant, BudgetRequest
 from chat.models.prices import AMOUNT_UNIT, UNIT, Price
+from chat.turns import spending
 
 KINDS = ("user", "enrichment", "output", "cached", "reasoning")
 
@@ -219,6 +220,15 @@ class BudgetAdmin(Recorded):
     def record_name(self, row: Any) -> str:
         return str(row.public_id)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if (
+            change
+            and "limit" in form.recorded_before
+            and form.recorded_before["limit"] != form.instance.limit
+        ):
+            spending.limit_changed(form.instance)
+
     @admin.display(description=gettext_lazy("for"))
     def whom(self, budget: Budget) -> str:
         return str(budget.team or budget.person or budget.agent or budget.get_scope_display())
@@ -239,7 +249,8 @@ class BudgetAdmin(Recorded):
 
 
 def record_grant(grant: BudgetGrant, **more: str) -> None:
-    """A grant in the audit log; `more` tells whose request it answers."""
+    """A grant in the audit log; `more` tells whose request it answers. Its warnings begin anew."""
+    spending.limit_changed(grant.budget)
     state = state_of(grant, ("extra", "until", "note"))
     record_change("budget.granted", f"budget:{grant.budget.public_id}", {}, state, **more)
 

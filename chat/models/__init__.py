@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from chat.models.agents import Agent, SecretUnreadable
 from chat.models.audit_log import AuditEvent
-from chat.models.budgets import Budget, BudgetGrant, BudgetHold, BudgetPeriod, BudgetRequest
+from chat.models.budgets import (
+    Budget,
+    BudgetConsent,
+    BudgetGrant,
+    BudgetHold,
+    BudgetPeriod,
+    BudgetRequest,
+    BudgetTold,
+)
 from chat.models.conversations import Conversation
 from chat.models.files import Attachment, ContextFile, FileBytes, FileState, Handing
 from chat.models.ids import new_id
@@ -24,10 +32,12 @@ __all__ = [
     "Attachment",
     "AuditEvent",
     "Budget",
+    "BudgetConsent",
     "BudgetGrant",
     "BudgetHold",
     "BudgetPeriod",
     "BudgetRequest",
+    "BudgetTold",
     "ContextFile",
     "Conversation",
     "Draft",

@@ -118,6 +118,34 @@ class BudgetHold(models.Model):
         return f"hold {self.pk}"
 
 
+class BudgetConsent(models.Model):
+    """A person confirmed that they go on over a soft budget; it holds until its period ends."""
+
+    period = models.ForeignKey(BudgetPeriod, models.CASCADE, related_name="consents")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("period", "person"), name="one_consent_a_period"),)
+
+    def __str__(self) -> str:
+        return f"consent {self.pk}"
+
+
+class BudgetTold(models.Model):
+    """The highest percentage of a period that a person was told of."""
+
+    period = models.ForeignKey(BudgetPeriod, models.CASCADE, related_name="told")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    percent = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("period", "person"), name="one_told_a_period"),)
+
+    def __str__(self) -> str:
+        return f"told {self.pk}"
+
+
 class BudgetGrant(models.Model):
     """More for a while, given by an administrator."""
 

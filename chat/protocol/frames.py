@@ -30,9 +30,10 @@ def snapshot(thread_id: str, seq: int, items: Sequence[Item], *, complete: bool)
     )
 
 
-def feed(kind: str, conversation: dict[str, Any]) -> str:
-    """News about one of the person's own conversations; it has no number and may be missed."""
-    return _dumps({"type": "feed", "event": {"type": f"conversation.{kind}", "conversation": conversation}})
+def feed(kind: str, subject: dict[str, Any], *, of: str = "conversation") -> str:
+    """News about one of the person's own conversations, or (`of`) about a budget that their calls count
+    for; it has no number and may be missed."""
+    return _dumps({"type": "feed", "event": {"type": f"{of}.{kind}", of: subject}})
 
 
 def error(code: str, thread_id: str | None = None) -> str:

@@ -20,8 +20,8 @@ from django.utils import timezone
 from chat import audit
 from chat.agents import AgentRequest
 from chat.models import (
-    AuditEvent,
     Budget,
+    BudgetConsent,
     BudgetGrant,
     BudgetHold,
     BudgetPeriod,
@@ -31,20 +31,21 @@ from chat.models import (
 )  # fmt: skip
 from chat.models.ledger import lock_chain
 from chat.models.prices import Prices, amount_of
+from chat.turns import warning
 from chat.turns.entries import estimate, served_by
 
-#: Percentages that are announced, once a period each.
-WARNED_AT: Final = (50, 80, 95, 100)
 #: A reservation that is older belongs to nothing that runs: no turn is that long.
 STALE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A hard budget that has no room for a call."""
+    """A budget that has no room for a call: a hard one, or a soft one that this person has not yet agreed
+    to go over. `start`: when its period began."""
 
     budget: Budget
     limit: int
+    start: datetime
     resets_at: datetime
 
 
@@ -81,22 +82,35 @@ def of(user_id: int | None, agent_id: int | None) -> list[Budget]:
     return list(Budget.objects.filter(scopes, enabled=True).order_by("pk"))
 
 
-def reserve(user_id: int | None, agent: Any, request: AgentRequest, message_id: str) -> Shortage | None:
+def reserve(
+    user_id: int | None, agent: Any, request: AgentRequest, message_id: str, *, agreed: bool = False
+) -> Shortage | None:
     """Hold what the call may use; None when there is room. Inside the transaction of a send, which is
-    rolled back where there is none. `agent`: its row."""
+    rolled back where there is none. `agent`: its row; `agreed`: soft budgets may be gone over, which a
+    person's own consent says too. A hard budget is named before a soft one."""
     now = timezone.now()
     budgets = of(user_id, agent.pk)
     # All rows are there before one of them is locked: making one waits for the ledger's writers.
-    periods = [_period(budget, now) for budget in budgets]
+    periods = [period_of(budget, now) for budget in budgets]
+    asks: Shortage | None = None
     for budget, period in zip(budgets, periods, strict=True):
         needed, limit = _needed(budget, agent, request, now), limit_of(budget, now)
         room = Q(used__lte=limit - needed - F("reserved")) | Q(reserved=0, used__lt=limit)
         chosen = BudgetPeriod.objects.filter(pk=period.pk)
-        taken = (chosen.filter(room) if budget.hard else chosen).update(reserved=F("reserved") + needed)
+        taken = chosen.filter(room).update(reserved=F("reserved") + needed)
         if not taken:
-            return Shortage(budget, limit, audit.budget_span(budget.period, now)[1])
+            shortage = Shortage(budget, limit, *audit.budget_span(budget.period, now))
+            if budget.hard:
+                return shortage
+            if not (agreed or _consented(period, user_id)):
+                asks = asks or shortage
+            chosen.update(reserved=F("reserved") + needed)
         BudgetHold.objects.create(period=period, message_id=message_id, amount=needed, created_at=now)
-    return None
+    return asks
+
+
+def _consented(period: BudgetPeriod, user_id: int | None) -> bool:
+    return user_id is not None and BudgetConsent.objects.filter(period=period, person=user_id).exists()
 
 
 def _needed(budget: Budget, agent: Any, request: AgentRequest, now: datetime) -> int:
@@ -114,7 +128,8 @@ def _needed(budget: Budget, agent: Any, request: AgentRequest, now: datetime) ->
     return amount_of(price.parts, _Counted(asked, output)) or 0
 
 
-def _period(budget: Budget, now: datetime) -> BudgetPeriod:
+def period_of(budget: Budget, now: datetime) -> BudgetPeriod:
+    """The row of the period that runs, made where it is not there yet. Inside a transaction."""
     start, end = audit.budget_span(budget.period, now)
     known = BudgetPeriod.objects.filter(budget=budget, start=start).first()
     if known is not None:
@@ -149,21 +164,14 @@ def _count(budget: Budget, entry: LedgerEntry) -> None:
         used = (entry.amount or 0) if entry.currency == budget.currency else 0
     start, _end = audit.budget_span(budget.period, entry.ended_at)
     if used and BudgetPeriod.objects.filter(budget=budget, start=start).update(used=F("used") + used):
-        _warn(budget, BudgetPeriod.objects.get(budget=budget, start=start), entry.ended_at)
+        period = BudgetPeriod.objects.get(budget=budget, start=start)
+        warning.warn(budget, period, limit_of(budget, entry.ended_at))
 
 
-def _warn(budget: Budget, period: BudgetPeriod, now: datetime) -> None:
-    limit = limit_of(budget, now)
-    reached = [percent for percent in WARNED_AT if period.used * 100 >= percent * limit]
-    if reached and reached[-1] > period.warned:
-        BudgetPeriod.objects.filter(pk=period.pk).update(warned=reached[-1])
-        told = {
-            "percent": reached[-1],
-            "used": period.used,
-            "limit": limit,
-            "start": period.start.isoformat(),
-        }
-        AuditEvent.objects.append(None, "budget.reached", f"budget:{budget.public_id}", told)
+def limit_changed(budget: Budget) -> None:
+    """What is reached of another limit is announced anew. Inside the transaction of the change."""
+    now = timezone.now()
+    warning.limit_changed(budget, period_of(budget, now), limit_of(budget, now))
 
 
 def release(holds: Any) -> None:
@@ -180,4 +188,14 @@ def release_stale() -> None:
     release(BudgetHold.objects.filter(created_at__lt=old).exclude(message_id__in=running))
 
 
-__all__ = ["Shortage", "enter", "in_force", "limit_of", "of", "release_stale", "reserve"]
+__all__ = [
+    "Shortage",
+    "enter",
+    "in_force",
+    "limit_changed",
+    "limit_of",
+    "of",
+    "period_of",
+    "release_stale",
+    "reserve",
+]

@@ -101,7 +101,8 @@ def refusals(view: View) -> View:
             if refused.status == 404:
                 return not_there(request)
             text = faults.text_of(refused.code, params=refused.params)
-            messages.error(request, f"{text['sentence']} {text['kept']} {text['next']}")
+            tags = f"over:{refused.params['budget']}" if refused.code == "budget_over" else ""
+            messages.error(request, f"{text['sentence']} {text['kept']} {text['next']}", extra_tags=tags)
             thread_id = kwargs.get("thread_id")
             return back(request, f"/c/{thread_id}/" if thread_id else "/")
 

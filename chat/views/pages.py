@@ -19,7 +19,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from chat import actions, faults, limits
-from chat.actions import reading
+from chat.actions import budgets, reading
 from chat.actions.agents import secret_state
 from chat.files.taking import taking
 from chat.models import Agent, Conversation, Draft, Message, new_id
@@ -28,6 +28,7 @@ from chat.strings import strings
 from chat.turns import items, runtime
 from chat.version import VERSION
 from chat.views.answers import error_json, member, not_there, wants_json
+from chat.views.kept import kept_files
 from chat.views.rendering import drawn
 
 #: Conversations in the list.
@@ -96,7 +97,9 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
         "agent": agent,
         "draft": request.GET.get("text") or _draft(user, row),
         "notices": reading.notices(user, row) if row else [],
+        "warnings": budgets.notices(user),
         "opened": [] if row else reading.unseen_notices(user),
+        "kept": kept_files(request, row.public_id if row else None),
         "idempotency_key": new_id(),
         "running": running,
         "strings": {**strings(), "faults": faults.all_texts()},
@@ -118,6 +121,7 @@ def _boot(request: HttpRequest, context: dict[str, Any], wire: list[dict[str, An
         "earlier": context["earlier"],
         "items": wire,
         "notices": context["notices"],
+        "warnings": context["warnings"],
         "send_key": request.COOKIES.get("stkweb_send", "enter"),
         "limits": {
             "prompt_bytes": settings.LIMIT_PROMPT_BYTES,

@@ -13,6 +13,7 @@ from chat.actions import Refused, Sent
 from chat.actions import files as file_verbs
 from chat.models import new_id
 from chat.views.answers import back, fields_of, member, optional_field, refusals, text_field, wants_json
+from chat.views.kept import keep_files
 
 
 def _sent(request: HttpRequest, sent: Sent) -> HttpResponseBase:
@@ -26,17 +27,19 @@ def _key(request: HttpRequest, fields: dict[str, Any]) -> str:
     return request.headers.get("Idempotency-Key") or text_field(fields, "idempotency_key", "") or new_id()
 
 
-def _files(request: HttpRequest, fields: dict[str, Any], thread_id: str | None) -> list[str]:
-    """Ids of the files that the question carries; those that came with the form are taken in first."""
+def _files(request: HttpRequest, fields: dict[str, Any], thread_id: str | None, ids: list[str]) -> None:
+    """Puts the ids of the files that the question carries into `ids`; those that came with the form are
+    taken in first. What is in there when one of them is refused was taken."""
     if request.content_type == "application/json":
-        ids = fields.get("files") or []
-        if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids):
+        named = fields.get("files") or []
+        if not isinstance(named, list) or not all(isinstance(id_, str) for id_ in named):
             raise Refused("bad_request")
-        return ids
-    ids = request.POST.getlist("files")
+        ids += named
+        return
+    ids += request.POST.getlist("files")
     given = request.FILES.getlist("upload")
     if not given:
-        return ids
+        return
     agent = optional_field(fields, "agent") or file_verbs.agent_of(request.user, thread_id)
     key = _key(request, fields)
     for number, upload in enumerate(given):
@@ -45,13 +48,14 @@ def _files(request: HttpRequest, fields: dict[str, Any], thread_id: str | None) 
         )
         row = file_verbs.take_whole(request.user, about, upload, key=f"{key[:200]}.{number}")
         ids.append(row.public_id)
-    return ids
 
 
 def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
     fields = fields_of(request)
     text = text_field(fields, "text", "")
+    files: list[str] = []
     try:
+        _files(request, fields, thread_id, files)
         sent = actions.ask(
             request.user,
             text=text,
@@ -59,14 +63,17 @@ def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
             conversation=thread_id,
             agent=optional_field(fields, "agent"),
             parent=optional_field(fields, "parent"),
-            files=_files(request, fields, thread_id),
+            files=files,
         )
     except Refused as refused:
         if not wants_json(request) and refused.code != "unstorable_text":
             actions.save_draft(
                 request.user, conversation=thread_id if refused.status != 404 else None, text=text
             )
+            keep_files(request, thread_id, files)
         raise
+    if not wants_json(request):
+        keep_files(request, thread_id, [])
     return _sent(request, sent)
 
 

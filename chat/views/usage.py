@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -18,11 +18,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import audit
-from chat.actions.budgets import REASON, ask_for_more
+from chat.actions import budgets as verbs
 from chat.models import Budget, BudgetPeriod
 from chat.models.prices import AMOUNT_UNIT
 from chat.turns.spending import limit_of
-from chat.views.answers import member, refusals
+from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
 
 #: The part of a period that must be over before its pace says anything.
 PACE = 0.1
@@ -57,7 +57,7 @@ def mine(request: HttpRequest) -> HttpResponseBase:
     lines = [(label, _line(found.total)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
     budgets = Budget.objects.visible_to(request.user).filter(enabled=True).select_related("agent", "team")
     reaches = [_reach(budget, request.user, now) for budget in budgets]
-    context = {"lines": lines, "reaches": reaches, "zone": str(zone), "longest": REASON}
+    context = {"lines": lines, "reaches": reaches, "zone": str(zone), "longest": verbs.REASON}
     return render(request, "chat/usage.html", context)
 
 
@@ -67,9 +67,34 @@ def mine(request: HttpRequest) -> HttpResponseBase:
 @refusals
 def more(request: HttpRequest) -> HttpResponseBase:
     """Asks for more of the form's `budget`, with a `reason`."""
-    ask_for_more(request.user, budget=request.POST.get("budget", ""), reason=request.POST.get("reason", ""))
+    verbs.ask_for_more(
+        request.user, budget=request.POST.get("budget", ""), reason=request.POST.get("reason", "")
+    )
     messages.success(request, _("Your request was sent. The answer shows here."))
     return redirect("usage")
+
+
+@never_cache
+@require_POST
+@member
+@refusals
+def go_over(request: HttpRequest) -> HttpResponseBase:
+    """Confirms that one's questions may go over the soft `budget` until its period ends."""
+    fields = fields_of(request)
+    verbs.go_over(request.user, budget=text_field(fields, "budget"))
+    if wants_json(request):
+        return JsonResponse({})
+    messages.success(request, _("Confirmed until the budget begins anew. Send it now."))
+    return back(request, "/")
+
+
+@never_cache
+@require_POST
+@member
+def told(request: HttpRequest) -> HttpResponseBase:
+    """What was reached of budgets was shown on a page that was open."""
+    verbs.mark_told(request.user)
+    return JsonResponse({})
 
 
 def _line(sums: audit.Sums) -> dict[str, Any]:

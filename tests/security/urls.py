@@ -37,6 +37,8 @@ KINDS = {
     "draft": "writes",
     "usage": "reads",
     "usage_more": "writes",
+    "usage_go_over": "writes",
+    "usage_told": "writes",
 }
 
 #: Addresses of one conversation.
@@ -71,6 +73,8 @@ BODIES: dict[str, dict[str, object]] = {
     "draft": {"conversation": "{conversation}", "text": "planted draft"},
     "preferences": {"theme": "dark"},
     "usage_more": {"budget": "planted", "reason": "planted reason"},
+    "usage_go_over": {"budget": "planted"},
+    "usage_told": {},
 }
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import close_old_connections, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from chat.actions import Refused
+from chat import actions
+from chat.actions import Refused, budgets
 from chat.agents import AgentRequest
 from chat.models import (
     Agent,
@@ -32,7 +34,7 @@ from chat.turns import spending
 from chat.turns.reaper import Reaper
 from tests.agent_server import AgentServer, hang, say, usage
 from tests.models.conftest import make_entry
-from tests.serving import Serving
+from tests.serving import Recorder, Serving, wait_for
 from tests.turns.test_runner import stop
 
 
@@ -104,18 +106,96 @@ def test_what_was_used_is_settled_and_what_was_reserved_is_given_back(
     assert (period().used, period().reserved) == (153, 0)
 
 
-def test_a_soft_budget_lets_pass_and_a_grant_makes_room(
+def test_a_soft_budget_passes_once_confirmed_and_a_grant_makes_room(
     serving: Serving, alice: Any, agent: Agent, agent_server: AgentServer
 ) -> None:
     soft, hard = budget(limit=0, hard=False), budget(limit=0, scope="agent", agent=agent)
     with pytest.raises(Refused, match="budget_spent"):
         serving.ask(alice)
     BudgetGrant.objects.create(budget=hard, extra=5, until=timezone.now() + timedelta(hours=1))
+    budgets.go_over(alice, budget=soft.public_id)
     serving.ended(serving.ask(alice))
     BudgetGrant.objects.update(until=timezone.now() - timedelta(seconds=1))
     with pytest.raises(Refused, match="budget_spent"):
         serving.ask(alice)
     assert soft.periods.get().used > 0
+
+
+def test_a_soft_budget_asks_each_person_once_a_period(
+    serving: Serving, alice: Any, bob: Any, agent: Agent
+) -> None:
+    soft = budget(limit=0, hard=False, contact="Dora")
+    with pytest.raises(Refused, match="budget_over") as refused:
+        serving.ask(alice)
+    assert (refused.value.status, refused.value.params["budget"]) == (409, soft.public_id)
+    assert (refused.value.params["limit"], refused.value.params["contact"]) == ("0 tokens", "Dora")
+    assert not Message.objects.exists() and not BudgetHold.objects.exists()
+    for _ in range(2):
+        budgets.go_over(alice, budget=soft.public_id)
+    sent = serving.ask(alice)
+    serving.ended(sent)
+    again = actions.retry(alice, conversation=sent.conversation, answer=sent.answer)
+    serving.ended(again)
+    with pytest.raises(Refused, match="budget_over"):
+        serving.ask(bob)
+    event = AuditEvent.objects.get(action="budget.confirmed")
+    assert (event.actor, event.target) == ("alice", f"budget:{soft.public_id}")
+    assert (event.data["used"], event.data["limit"]) == (0, 0)
+    BudgetPeriod.objects.update(start=F("start") - timedelta(days=1))
+    with pytest.raises(Refused, match="budget_over"):
+        serving.ask(alice)
+
+
+def test_a_question_that_would_be_more_than_is_left_is_asked_about_while_others_run(
+    serving: Serving, alice: Any, bob: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    """What a hard budget would refuse, a soft one asks about."""
+    budget(limit=2500, hard=False)
+    agent_server.answer(say("one "), hang())
+    sent = serving.ask(alice)
+    serving.wait_text(sent, "one ")
+    with pytest.raises(Refused, match="budget_over"):
+        serving.ask(bob)
+    stop(alice, sent.conversation)
+    serving.ended(sent)
+    serving.ended(serving.ask(bob))
+
+
+def test_a_warning_reaches_open_pages_and_each_person_once_a_threshold(
+    serving: Serving, alice: Any, bob: Any, charlie: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    team = Group.objects.create(name="Data")
+    for person in (alice, bob):
+        Membership.objects.create(user=person, team=team)
+    one = budget(limit=10_000, scope="team", team=team)
+    feeds = [serving.watch_feed(person) for person in (alice, bob, charlie)]
+    agent_server.answer(say("hello"), usage(5000, None, 100))
+    serving.ended(serving.ask(alice))
+
+    def told(feed: Recorder) -> list[dict[str, Any]]:
+        return [event["budget"] for event in feed.events if event["type"] == "budget.reached"]
+
+    wait_for(lambda: told(feeds[0]) and told(feeds[1]), what="the warnings")
+    assert told(feeds[2]) == []
+    (facts,) = told(feeds[0])
+    assert facts["resets_at"] > timezone.now().isoformat()
+    assert {**facts, "resets_at": ""} == {
+        "id": one.public_id, "scope": "team", "name": "Data", "percent": 50, "limit": 10_000,
+        "currency": None, "resets_at": "", "hard": True,
+    }  # fmt: skip
+    assert budgets.notices(charlie) == []
+    (said,) = budgets.notices(alice)
+    assert said.startswith("50 % of the budget of Data, 10,000 tokens, is used.")
+    assert budgets.notices(alice) == []
+    agent_server.answer(say("hello"), usage(1, None, 1))
+    serving.ended(serving.ask(alice))
+    assert budgets.notices(alice) == [] and len(told(feeds[0])) == 1, "once a threshold"
+    agent_server.answer(say("hello"), usage(3000, None, 1))
+    serving.ended(serving.ask(bob))
+    wait_for(lambda: len(told(feeds[0])) == 2, what="the next warning")
+    budgets.mark_told(alice)
+    assert budgets.notices(alice) == []
+    assert [said[:4] for said in budgets.notices(bob)] == ["80 %"], "the highest alone"
 
 
 # -- rows alone --------------------------------------------------------------------------------------
@@ -192,6 +272,33 @@ def test_each_warning_is_given_once(alice: Any, demo_agent: Agent) -> None:
         enter(make_entry(user_tokens=tokens, output_tokens=None, started_at=now, ended_at=now))
     events = AuditEvent.objects.filter(action="budget.reached").order_by("pk")
     assert [event.data["percent"] for event in events] == [50, 80, 100]
+
+
+@pytest.mark.django_db
+def test_a_raised_limit_is_warned_of_anew(alice: Any, demo_agent: Agent) -> None:
+    one = budget(limit=100)
+    now = timezone.now()
+    spending.reserve(alice.pk, demo_agent, AgentRequest("x"), new_id())
+    enter(make_entry(user_tokens=95, output_tokens=None, started_at=now, ended_at=now))
+    assert [said[:4] for said in budgets.notices(alice)] == ["95 %"]
+    BudgetGrant.objects.create(budget=one, extra=100, until=now + timedelta(hours=1))
+    with transaction.atomic():
+        spending.limit_changed(one)
+    assert budgets.notices(alice) == []
+    enter(make_entry(user_tokens=10, output_tokens=None, started_at=now, ended_at=now))
+    assert [said[:4] for said in budgets.notices(alice)] == ["50 %"], "of another limit"
+    enter(make_entry(user_tokens=60, output_tokens=None, started_at=now, ended_at=now))
+    assert [said[:4] for said in budgets.notices(alice)] == ["80 %"]
+
+
+@pytest.mark.django_db
+def test_what_was_granted_since_is_no_longer_said(alice: Any, demo_agent: Agent) -> None:
+    one = budget(limit=100, scope="person", person=alice)
+    now = timezone.now()
+    spending.reserve(alice.pk, demo_agent, AgentRequest("x"), new_id())
+    enter(make_entry(user_id=alice.pk, user_tokens=80, output_tokens=None, started_at=now, ended_at=now))
+    BudgetGrant.objects.create(budget=one, extra=900, until=now + timedelta(hours=1))
+    assert budgets.notices(alice) == []
 
 
 @pytest.mark.django_db

@@ -62,7 +62,7 @@ def _budgets(allowances: list[Allowance]) -> Iterator[Line]:
         if allowance.part >= 1:
             text = _("The budget of %(whose)s is used up: %(part)s. It begins anew on %(when)s.") % facts
             yield Line("over", text, address)
-        elif allowance.part >= 0.8:
+        elif allowance.part >= 0.5:  # where people are warned first
             text = _("The budget of %(whose)s is used to %(part)s. It begins anew on %(when)s.") % facts
             yield Line("quota", text, address)
         elif allowance.exhausted_at is not None:

@@ -5,8 +5,8 @@
  */
 import { Composer } from "stkweb/composer";
 import { Connection, controls } from "stkweb/controls";
-import { Refused, request, Socket } from "stkweb/net";
-import { agentOf, announceEnd, copy, loadMarkdown, titleFrom } from "stkweb/parts";
+import { goOver, Refused, request, Socket } from "stkweb/net";
+import { agentOf, announceEnd, budgetText, copy, loadMarkdown, titleFrom } from "stkweb/parts";
 import { Sidebar } from "stkweb/sidebar";
 import { isRunning, textOf, Thread } from "stkweb/thread";
 import { Transcript } from "stkweb/transcript";
@@ -126,6 +126,7 @@ function enter(id, data) {
   $("notices").replaceChildren();
   $("notices").hidden = true;
   for (const text of data.notices ?? []) notice(text);
+  warned(data.warnings);
   show(Boolean(id));
   titled();
   placeholder();
@@ -142,6 +143,12 @@ function enter(id, data) {
 function notice(text) {
   $("notices").append(h("p", { class: "alert info notice" }, icon("alert"), h("span", {}, text)));
   $("notices").hidden = false;
+}
+
+/** How far a budget is used: quietly, and where it is seen. @param {string[]} [texts] */
+function warned(texts = []) {
+  for (const text of texts) notice(text);
+  if (texts.length) toast(texts.join(" "), { seconds: 12 });
 }
 
 function openedTo({ id, title, reading }) {
@@ -249,6 +256,12 @@ async function relist() {
 }
 
 function fed(event) {
+  if (event.type === "budget.reached") {
+    warned([budgetText(event.budget)]);
+    // Who was not here to see it reads it on the next page.
+    if (!document.hidden) request("/usage/told/", { json: {} }).catch(() => {});
+    return;
+  }
   sidebar.apply(event);
   if (event.type === "conversation.opened_to") openedTo(event.conversation);
   if (event.type === "conversation.finished" && document.hidden) mark();
@@ -286,6 +299,8 @@ const { stop, editLast } = verbs({
 controls({ composer, running: () => Boolean(thread.running()), stop, begin: () => open(null), editLast, chosen: placeholder, failed });
 if (matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) composer.focus();
 if (page.id) scroller.jump();
+// The server drew it above the messages, which may be out of sight.
+if (page.id && boot.warnings?.length) toast(boot.warnings.join(" "), { seconds: 12 });
 socket.connect();
 
 /**
@@ -293,12 +308,17 @@ socket.connect();
  * and older messages. What follows on the page is told by the functions it is given.
  */
 
-/** Tells a refusal, in words and aloud; whatever else was thrown goes on. @param {any} error */
-export function failed(error) {
+/**
+ * Tells a refusal, in words and aloud; whatever else was thrown goes on.
+ * @param {any} error @param {() => void} [again] what goes out once a soft budget may be gone over
+ */
+export function failed(error, again) {
   if (!(error instanceof Refused)) throw error;
   const text = error.code === "network" ? t("no_connection") : [error.message, error.next].filter(Boolean).join(" ");
   alarm(text);
-  toast(text);
+  if (!error.budget || !again) return toast(text);
+  const run = () => goOver(error.budget).then(again, (wrong) => failed(wrong));
+  return toast(text, { action: t("go_over"), run, seconds: 20 });
 }
 
 /**
@@ -358,7 +378,7 @@ export function verbs(here) {
       return true;
     } catch (error) {
       if (error.code === "signed_out") here.signIn();
-      else failed(error);
+      else failed(error, () => turn(verb, answer));
       return false;
     }
   }
@@ -387,7 +407,7 @@ export function verbs(here) {
     } catch (error) {
       button.disabled = false;
       if (error.code === "signed_out") here.signIn();
-      else failed(error);
+      else failed(error, () => give(form));
     }
   }
 

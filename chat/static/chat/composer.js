@@ -5,7 +5,7 @@
  * so it may go out again safely; what cannot go out is shown as unsent and can be taken back.
  */
 import { Giving } from "stkweb/files";
-import { newKey, request } from "stkweb/net";
+import { goOver, newKey, request } from "stkweb/net";
 import { agentOf, loadMarkdown } from "stkweb/parts";
 import { $, alarm, boot, h, MAC, number, say, t } from "stkweb/ui";
 
@@ -344,8 +344,23 @@ export class Composer {
     this.takeBack(false);
     const text = [error.message, error.kept, error.next].filter(Boolean).join(" ");
     alarm(text);
-    if (error.retryAfter) this.#countdown(text, error.retryAfter);
+    if (error.budget) this.#note(text, "refused warn", t("go_over"), () => this.#goOver(error.budget));
+    else if (error.retryAfter) this.#countdown(text, error.retryAfter);
     else this.#note(text, "refused bad");
+    return undefined;
+  }
+
+  /** What was refused goes out once it is confirmed. @param {string} budget */
+  async #goOver(budget) {
+    this.#note();
+    try {
+      await goOver(budget);
+      this.submit();
+    } catch (error) {
+      if (error.code === "signed_out") return this.page.signIn();
+      alarm(error.message);
+      this.#note([error.message, error.next].filter(Boolean).join(" "), "refused bad");
+    }
     return undefined;
   }
 

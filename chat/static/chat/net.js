@@ -21,6 +21,8 @@ export class Refused extends Error {
     this.kept = body.kept ?? "";
     this.next = body.next ?? "";
     this.retryAfter = Number(body.retry_after ?? 0) || 0;
+    /** The soft budget that one may go over, if it is confirmed. @type {string} */
+    this.budget = body.budget ?? "";
     /** Where the next slice of a file begins, as the server knows it. @type {number|undefined} */
     this.offset = body.offset;
   }
@@ -112,6 +114,9 @@ export function put(url, bytes, { headers, progress, signal }) {
     xhr.send(bytes);
   });
 }
+
+/** Confirms that one goes over a soft budget, until it begins anew. Throws `Refused`. @param {string} budget */
+export const goOver = (budget) => request("/usage/go-over/", { json: { budget } });
 
 /** Sign in where we are. @returns {Promise<"in"|"wrong"|"throttled">} throws `Refused` when nobody answers */
 export async function signIn(url, username, password) {

@@ -196,6 +196,16 @@ function tokens(usage) {
     h("ul", {}, ...kinds.map((kind) => h("li", {}, h("i", { class: kind, "aria-hidden": "true" }), said(kind)))));
 }
 
+/**
+ * How far a budget is used, in the words of chat/actions/budgets.py.
+ * @param {{scope: string, name: string|null, percent: number, limit: number, currency: string|null, resets_at: string}} facts
+ */
+export function budgetText({ scope, name, percent, limit, currency, resets_at: resets }) {
+  const money = () => `${limit.toLocaleString(boot.language, { minimumFractionDigits: 2, maximumFractionDigits: 2 })} ${currency}`;
+  const when = new Date(resets).toLocaleString(boot.language, { dateStyle: "short", timeStyle: "short" });
+  return t(`budget_${scope}`, { percent: number(percent), name: name ?? "", limit: currency ? money() : t("tokens", { total: number(limit) }), resets: when });
+}
+
 /** Says how an answer ended, once. @param {Item} item */
 export function announceEnd(item) {
   const state = item.stkweb?.state;
