@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from .continuing import GoesOn, in_calls, never
 from .demo import DemoClient
@@ -173,8 +174,12 @@ class BlockingClient:
         answer = _Collected()
         error: AgentError | None = None
         try:
-            for events in self.stream(request, cancellation):
-                answer.add(events)
+            # An interrupt, too, ends the stream here and not when somebody collects it.
+            with closing(
+                cast(Generator[list[AgentEvent], None, None], self.stream(request, cancellation))
+            ) as stream:
+                for events in stream:
+                    answer.add(events)
         except AgentError as failure:
             error = failure
         return answer.response(request, error, handler)

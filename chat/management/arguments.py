@@ -1,12 +1,17 @@
-"""What several commands take as arguments: an agent by its name, options as NAME=VALUE."""
+"""What several commands take as arguments: an agent by its name, options as NAME=VALUE, leave to go over a
+soft budget; and what they say when a budget holds them back.
+"""
 
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from chat import faults
+from chat.actions import Refused
 from chat.models import Agent
 
 
@@ -36,3 +41,17 @@ def options_of(given: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def over_budget_argument(parser: ArgumentParser) -> None:
+    """--over-budget."""
+    parser.add_argument(
+        "--over-budget", action="store_true", help="go over soft budgets; the audit log keeps that"
+    )
+
+
+def refusal(refused: Refused) -> str:
+    """Why a budget has no room, when it begins anew, whom to ask, and what else may be done."""
+    said = faults.text_of(refused.code, params=refused.params)["sentence"]
+    soft = " Give --over-budget to confirm that." if refused.code == "budget_over" else ""
+    return f"{said}{soft} Ask {refused.params['contact']} for more. ({refused.code})"

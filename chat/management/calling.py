@@ -5,6 +5,7 @@ answers as JSON. Prints nothing.
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import connections
 from django.utils import timezone
 
-from chat.actions.calls import Call
+from chat.actions import Refused
+from chat.actions.calls import Call, hold, record_calls
 from chat.agents import AgentError, AgentEvent, AgentRequest, Done, Limits, ReasoningDelta, TextDelta, Usage
 from chat.agents.blocking import AgentResponse, BlockingClient, Cancellation, Status
+from chat.agents.continuing import in_calls
 from chat.agents.handlers import ResultHandler, raw
+from chat.models import Agent
 from chat.turns.allowance import Allowance
 from chat.turns.places import Ticket
 
@@ -62,20 +67,76 @@ def _text_of(name: str, standard_input: TextIO) -> str:
     return text
 
 
+class Purse:
+    """What a command may use of budgets: an answer is held before it is asked for, and settled after. From
+    whichever thread; `agreed`: soft budgets may be gone over."""
+
+    def __init__(self, agent: Agent, *, username: str, purpose: str, agreed: bool) -> None:
+        self._agent, self._username, self._purpose, self._agreed = agent, username, purpose, agreed
+        self._settled = threading.Condition()
+        self._running = 0
+        #: Why nothing more is asked.
+        self.refused: Refused | None = None
+
+    def take(self, request: AgentRequest) -> str:
+        """Hold what an answer may use. Where others of this command run, what they leave is waited for;
+        else it is refused, and everything after it. Raises Refused."""
+        with self._settled:
+            while self.refused is None:
+                try:
+                    held = hold(self._agent, request, username=self._username, agreed=self._agreed)
+                except Refused as refused:
+                    if not self._running:
+                        self.refused = refused
+                        break
+                    self._settled.wait()
+                else:
+                    self._running += 1
+                    return held
+            raise self.refused
+
+    def settle(self, calls: list[Call], held: str) -> None:
+        """Enter what was called for an answer."""
+        try:
+            record_calls(
+                self._agent, calls, username=self._username, purpose=self._purpose, held=held
+            )  # fmt: skip
+        finally:
+            with self._settled:
+                self._running -= 1
+                self._settled.notify_all()
+            if threading.current_thread() is not threading.main_thread():
+                connections.close_all()  # a batch's thread keeps none while its agent writes
+
+
 class RecordingClient(BlockingClient):
-    """Puts every call that was begun into `calls`, and every whole answer of `chat` into `answers`, from
-    whichever thread it was. Each call waits for a place of the agent's allowance."""
+    """Holds what each answer may use, enters every call that was begun, and puts every whole answer of
+    `chat` into `answers`, from whichever thread it was. Each call waits for a place of the agent's
+    allowance."""
 
     def __init__(
-        self, allowance: Allowance, ticket: Callable[[], Ticket], *values: Any, **named: Any
+        self, allowance: Allowance, ticket: Callable[[], Ticket], purse: Purse, *values: Any, **named: Any
     ) -> None:
         super().__init__(*values, **named)
-        self._allowance, self._ticket = allowance, ticket
-        self.calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._allowance, self._ticket, self._purse = allowance, ticket, purse
         self.answers: queue.SimpleQueue[AgentResponse] = queue.SimpleQueue()
 
-    def call(
-        self, request: AgentRequest, cancellation: Cancellation, limits: Limits
+    def stream(
+        self, request: AgentRequest, cancellation: Cancellation | None = None
+    ) -> Iterator[list[AgentEvent]]:
+        """As its base's; raises Refused where a budget has no room."""
+        ended, made = cancellation or Cancellation(), list[Call]()
+        held = self._purse.take(request)
+        try:
+            yield from in_calls(
+                request, lambda asked, limits: self._recorded(asked, ended, limits, made), self._limits,
+                self._goes_on,
+            )  # fmt: skip
+        finally:
+            self._purse.settle(made, held)
+
+    def _recorded(
+        self, request: AgentRequest, cancellation: Cancellation, limits: Limits, made: list[Call]
     ) -> Iterator[list[AgentEvent]]:
         with self._allowance.hold(self._ticket(), cancellation.sleep):
             if cancellation.cancelled:
@@ -85,7 +146,7 @@ class RecordingClient(BlockingClient):
             texts: list[str] = []
             thoughts: list[str] = []
             try:
-                for events in super().call(request, cancellation, limits):
+                for events in self.call(request, cancellation, limits):
                     texts += [event.text for event in events if isinstance(event, TextDelta)]
                     thoughts += [event.text for event in events if isinstance(event, ReasoningDelta)]
                     if first_at is None and texts:
@@ -101,12 +162,16 @@ class RecordingClient(BlockingClient):
             finally:
                 first = int((first_at - started_at).total_seconds() * 1000) if first_at else None
                 response = replace(response, text="".join(texts), reasoning="".join(thoughts))
-                self.calls.put(Call(response, started_at, timezone.now(), first))
+                made.append(Call(response, started_at, timezone.now(), first))
 
     def chat(
         self, request: AgentRequest, handler: ResultHandler = raw, cancellation: Cancellation | None = None
     ) -> AgentResponse:
-        response = super().chat(request, handler, cancellation)
+        """As its base's; what a budget has no room for is not asked (the purse knows why)."""
+        try:
+            response = super().chat(request, handler, cancellation)
+        except Refused:
+            return AgentResponse(request, Status.CANCELLED)
         self.answers.put(response)
         return response
 

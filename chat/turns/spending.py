@@ -181,6 +181,11 @@ def release(holds: Any) -> None:
         hold.delete()
 
 
+def release_of(message_id: str) -> None:
+    """Give back what is held under an id."""
+    release(BudgetHold.objects.filter(message_id=message_id))
+
+
 def release_stale() -> None:
     """Give back what is held for answers that do not run any more, however that came about."""
     old = timezone.now() - timedelta(seconds=settings.LIMIT_TURN) - STALE

@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from chat.actions.calls import record_call
 from chat.agents import AgentRequest
 from chat.agents.continuing import CONTINUE
 from chat.agents.values import AgentConfig
-from chat.management.calling import RecordingClient
+from chat.management.calling import Purse, RecordingClient
 from chat.models import Agent, LedgerEntry
 from chat.turns.allowance import open_allowance
 from chat.turns.places import Rule, Ticket
@@ -330,13 +329,13 @@ def test_what_was_cut_off_is_estimated_from_the_text_that_came(
 ) -> None:
     make_model()
     agent_server.answer(say("word " * 100), hang())
+    purse = Purse(Agent.objects.get(), username="alice", purpose="command", agreed=False)
     client = RecordingClient(
-        open_allowance(""), lambda: Ticket("k", "p", Rule()), agent_server.config("openai")
+        open_allowance(""), lambda: Ticket("k", "p", Rule()), purse, agent_server.config("openai")
     )
     stream = client.stream(AgentRequest("count"))
     next(stream)
     stream.close()
-    record_call(Agent.objects.get(), client.calls.get(), username="alice")
     entry = LedgerEntry.objects.get()
     assert (entry.outcome, entry.certainty) == ("stopped", "estimated")
     assert (entry.output_tokens or 0) > 50

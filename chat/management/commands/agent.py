@@ -18,12 +18,13 @@ from chat import limits
 from chat.actions import Refused
 from chat.actions import agents as verbs
 from chat.actions.beginning import config_of
-from chat.actions.calls import Call, record_call
+from chat.actions.calls import Call, hold, record_calls
+from chat.agents import AgentRequest
 from chat.agents.blocking import AgentResponse
 from chat.agents.configuration import ConfigurationError
 from chat.agents.presets import PRESETS
-from chat.agents.probe import probe
-from chat.management.arguments import named_agent, options_of, quoted
+from chat.agents.probe import QUESTION, probe
+from chat.management.arguments import named_agent, options_of, over_budget_argument, quoted, refusal
 from chat.management.explaining import of_agent, of_server
 from chat.models import Agent, LedgerEntry
 
@@ -46,7 +47,10 @@ class Command(BaseCommand):
             ("disable", "take it out of people's choice; answers that run go on"),
             ("enable", "put it back"),
         ):
-            commands.add_parser(name, help=does).add_argument("name", metavar="NAME")
+            command = commands.add_parser(name, help=does)
+            command.add_argument("name", metavar="NAME")
+            if name == "test":
+                over_budget_argument(command)
         secret = commands.add_parser("secret", help="replace the client secret", allow_abbrev=False)
         secret.add_argument("name", metavar="NAME")
         _secret_argument(secret)
@@ -169,9 +173,15 @@ class Command(BaseCommand):
                 f" Give it once more: manage.py agent secret {quoted(agent.name)} --client-secret-file FILE"
             ) from None
         calls: list[Call] = []
-        works = asyncio.run(self._probe(config, calls))
-        for call in calls:
-            record_call(agent, call, username=getpass.getuser(), purpose=LedgerEntry.Purpose.TEST)
+        username = getpass.getuser()
+        try:
+            held = hold(agent, AgentRequest(QUESTION), username=username, agreed=options["over_budget"])
+        except Refused as refused:
+            raise CommandError(refusal(refused)) from None
+        try:
+            works = asyncio.run(self._probe(config, calls))
+        finally:
+            record_calls(agent, calls, username=username, purpose=LedgerEntry.Purpose.TEST, held=held)
         if not works:
             raise CommandError(f"{agent.name} cannot be asked. See the advice above.")
         state = "" if agent.enabled else " It is disabled: manage.py agent enable " + quoted(agent.name)

@@ -12,9 +12,10 @@ import re
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -22,9 +23,9 @@ from django.core.management.base import BaseCommand, CommandError
 from chat import faults, limits
 from chat.actions import Refused
 from chat.actions.beginning import config_of, rule_of
-from chat.actions.calls import record_call
 from chat.agents import (
     AgentError,
+    AgentEvent,
     AgentRequest,
     Done,
     ReasoningDelta,
@@ -37,9 +38,9 @@ from chat.agents.blocking import AgentResponse, Status
 from chat.agents.continuing import GoesOn, at_most, never
 from chat.agents.handlers import as_json as json_handler
 from chat.agents.handlers import raw
-from chat.management.arguments import named_agent, options_of, quoted
+from chat.management.arguments import named_agent, options_of, over_budget_argument, quoted, refusal
 from chat.management.batch import Answers, Prompt, read_prompts
-from chat.management.calling import RecordingClient, as_json, prompt_of
+from chat.management.calling import Purse, RecordingClient, as_json, prompt_of
 from chat.models import Agent, LedgerEntry
 from chat.turns.allowance import open_allowance
 from chat.turns.places import Ticket, key_of
@@ -66,6 +67,7 @@ class Command(BaseCommand):
                             help="an option of this kind of agent, for this question alone")  # fmt: skip
         parser.add_argument("--as", dest="username", default="", metavar="NAME",
                             help="who asks, for the ledger; default: the user of the system")  # fmt: skip
+        over_budget_argument(parser)
         parser.add_argument("--batch", metavar="FILE", help="questions, one JSON text or object a line")
         parser.add_argument("--out", metavar="FILE", help="where their answers go, one JSON object a line")
         parser.add_argument("--workers", type=int, default=None, metavar="N",
@@ -75,16 +77,20 @@ class Command(BaseCommand):
         agent = named_agent(options["agent"])
         if not agent.enabled:
             raise CommandError(f"{agent.name} is disabled: manage.py agent enable {quoted(agent.name)}")
-        self._username = options["username"] or getpass.getuser()
+        username = options["username"] or getpass.getuser()
         purposes = LedgerEntry.Purpose
-        self._purpose = purposes.BATCH if options["batch"] else purposes.COMMAND
+        self._purse = Purse(
+            agent, username=username, agreed=options["over_budget"],
+            purpose=purposes.BATCH if options["batch"] else purposes.COMMAND,
+        )  # fmt: skip
         try:
             config = config_of(agent)
             rule = rule_of(agent)
             allowance = open_allowance(settings.REDIS_URL)
             client = RecordingClient(
                 allowance,
-                lambda: Ticket(key_of(config), f"command:{self._username}", rule),
+                lambda: Ticket(key_of(config), f"command:{username}", rule),
+                self._purse,
                 config,
                 limits.of_agents(),
                 policy=replace(limits.policy(), on_busy=partial(allowance.pause, key_of(config))),
@@ -98,13 +104,13 @@ class Command(BaseCommand):
         if bool(options["batch"]) != bool(options["out"]):
             raise CommandError("Give --batch and --out together.")
         if options["batch"]:
-            self._batch(agent, client, options)
+            self._batch(client, options)
         else:
-            self._one(agent, client, options)
+            self._one(client, options)
 
     # -- one question ------------------------------------------------------------------------------
 
-    def _one(self, agent: Agent, client: RecordingClient, options: dict[str, Any]) -> None:
+    def _one(self, client: RecordingClient, options: dict[str, Any]) -> None:
         question = options["question"]
         if question in ("", "-"):
             if "-" in options["file"]:
@@ -119,25 +125,26 @@ class Command(BaseCommand):
                 response = client.chat(request, handler)
             except KeyboardInterrupt:
                 raise SystemExit(INTERRUPTED) from None
-            finally:
-                self._record(agent, client)
+            self._check_budget()
             shown = as_json(response) if options["json"] else response.result
             if options["json"] or response.status is Status.SUCCESS:
                 self.stdout.write(json.dumps(shown, indent=2))
         else:
-            response = self._stream(agent, client, request, options["reasoning"])
+            try:
+                response = self._stream(client, request, options["reasoning"])
+            except Refused as refused:
+                raise CommandError(refusal(refused)) from None
         if response.status is not Status.SUCCESS:
             raise CommandError(_sentence(response))
 
-    def _stream(
-        self, agent: Agent, client: RecordingClient, request: AgentRequest, reasoning: bool
-    ) -> AgentResponse:
+    def _stream(self, client: RecordingClient, request: AgentRequest, reasoning: bool) -> AgentResponse:
         text, done = [], Done()
         sources: dict[str, str] = {}
         calls: tuple[ToolCall, ...] = ()
         status, error = Status.CANCELLED, None
+        stream = cast(Generator[list[AgentEvent], None, None], client.stream(request))
         try:
-            for events in client.stream(request):
+            for events in stream:
                 for event in events:
                     if isinstance(event, TextDelta):
                         text.append(event.text)
@@ -153,13 +160,12 @@ class Command(BaseCommand):
         except AgentError as failure:
             status, error = Status.ERROR, failure
         except KeyboardInterrupt:
-            pass  # what has come stands, and is entered like everything else
+            stream.close()  # what has come stands, and is entered like everything else
         response = AgentResponse(
             request, status, text="".join(text), stop_reason=done.stop_reason,
             usage=error.usage if error else done.usage, message_id=done.message_id, error=error,
             tool_calls=calls, continued=done.continued,
         )  # fmt: skip
-        self._record(agent, client)
         self.stdout.write("")
         if status is Status.CANCELLED:
             raise SystemExit(INTERRUPTED)
@@ -167,9 +173,10 @@ class Command(BaseCommand):
             self._tell(response, list(sources.values()))
         return response
 
-    def _record(self, agent: Agent, client: RecordingClient) -> None:
-        while not client.calls.empty():
-            record_call(agent, client.calls.get(), username=self._username, purpose=self._purpose)
+    def _check_budget(self) -> None:
+        """Raises CommandError where a budget had no room."""
+        if self._purse.refused is not None:
+            raise CommandError(refusal(self._purse.refused))
 
     def _goes_on(self, agent: Agent, options: dict[str, Any]) -> GoesOn:
         """What the agent's administrator decided of answers cut by their length; a person is asked where
@@ -212,7 +219,7 @@ class Command(BaseCommand):
 
     # -- many questions ----------------------------------------------------------------------------
 
-    def _batch(self, agent: Agent, client: RecordingClient, options: dict[str, Any]) -> None:
+    def _batch(self, client: RecordingClient, options: dict[str, Any]) -> None:
         workers = limits.sdk()["agent.max_workers"] if options["workers"] is None else options["workers"]
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
@@ -226,7 +233,6 @@ class Command(BaseCommand):
             progress = _Progress(self.stderr, len(prompts), len(prompts) - len(missing))
 
             def drain(*_told: object) -> None:
-                self._record(agent, client)
                 while not client.answers.empty():
                     _keep(client.answers.get(), by_request, answers, progress)
 
@@ -242,6 +248,7 @@ class Command(BaseCommand):
                 raise SystemExit(INTERRUPTED) from None
             drain()
             progress.end()
+        self._check_budget()
         if progress.failed:
             raise CommandError(
                 f"{progress.failed} of {len(prompts)} failed. The same command asks those again."
