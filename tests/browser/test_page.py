@@ -143,6 +143,20 @@ def test_an_answer_is_told_once_at_its_beginning_and_once_at_its_end(stage: Stag
     assert stage.page.get_attribute("#m-A2", "aria-busy") is None
 
 
+def test_a_finished_block_is_dressed_while_the_rest_is_written(stage: Stage) -> None:
+    text = "$$x^2$$\n\n```python\nif x: pass\n```\n\nAnd so on.\n"
+    stage.event(type="thread.item.done", item=question("Q2", "Now?", "A1"))
+    stage.event(type="thread.item.added", item=answer("A2", "", "Q2", "queued"))
+    stage.delta("A2", text)
+    stage.page.wait_for_selector("#m-A2[aria-busy=true] .prose math")
+    stage.page.wait_for_selector("#m-A2[aria-busy=true] .prose .hljs-keyword")
+    kept = stage.page.evaluate_handle("document.querySelector('#m-A2 math')")
+    stage.event(type="thread.item.done", item=answer("A2", text, "Q2"))
+    stage.page.wait_for_selector("#m-A2:not([aria-busy])")
+    assert stage.page.evaluate("node => node === document.querySelector('#m-A2 math')", kept)
+    assert stage.page.locator("#m-A2 button.copy").count() == 1
+
+
 def test_a_failed_answer_says_what_happened_what_was_kept_and_offers_one_way_on(stage: Stage) -> None:
     error = {"code": "connection_lost", "params": {}, "retryable": True, "id": "01ERROR"}
     stage.event(type="thread.item.done", item=question("Q2", "Now?", "A1"))

@@ -443,6 +443,26 @@ def test_a_block_still_being_written_is_left_alone(browser_page: Page) -> None:
     assert browser_page.locator("#answer button.copy").count() == 2
 
 
+def test_a_block_that_a_late_link_draws_anew_is_dressed_again(browser_page: Page) -> None:
+    browser_page.evaluate(
+        """async () => {
+          const answer = document.getElementById("answer");
+          window.stream = new markdown.StreamRenderer(answer);
+          stream.update("$x^2$ as in [this].\\n\\nNext\\n");
+          await markdown.enhance(answer);
+        }"""
+    )
+    browser_page.wait_for_selector("#answer math")
+    browser_page.evaluate(
+        """async () => {
+          stream.update("$x^2$ as in [this].\\n\\nNext\\n\\n[this]: https://example.org/\\n\\nEnd\\n");
+          await markdown.enhance(document.getElementById("answer"));
+        }"""
+    )
+    browser_page.wait_for_selector("#answer a[href]")
+    browser_page.wait_for_selector("#answer math")
+
+
 def test_colours_are_those_that_the_library_names(browser_page: Page, site: Site) -> None:
     """Nodes are built from what it found, languages inside others too; the library's HTML is never used."""
     browser = browser_page.context.browser

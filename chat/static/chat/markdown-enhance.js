@@ -1,4 +1,4 @@
-// What finished answers get besides their text: coloured code, set formulas, Copy and Wrap buttons. Everything is
+// What finished blocks get besides their text: coloured code, set formulas, Copy and Wrap buttons. Everything is
 // lazy: a library comes when a block that needs it is near the view. Must not touch a block still being written,
 // and must leave the text of what it touches as it is. What the libraries make is taken as nodes: no string becomes HTML.
 
@@ -28,7 +28,6 @@ const MATH_ATTRIBUTES = new Set(
 );
 const WORDS = { copy: "Copy", copied: "Copied", wrap: "Wrap lines" };
 
-const seen = new WeakSet();
 let highlighter = null;
 
 const nearView = new IntersectionObserver(
@@ -52,11 +51,15 @@ const nearView = new IntersectionObserver(
 export function enhanceBlocks(element, { strings = {}, announce = () => {} } = {}) {
   const words = { ...WORDS, ...strings };
   for (const block of element.querySelectorAll("div.code, span.math")) {
-    if (seen.has(block) || block.closest("[data-open]")) continue;
-    seen.add(block);
+    if (isEnhanced(block) || block.closest("[data-open]")) continue;
     if (block.matches(".code")) addButtons(block, words, announce);
     nearView.observe(block);
   }
+}
+
+/** Read off the block itself: one that was drawn anew, for a link that was defined later, has lost it. */
+function isEnhanced(block) {
+  return block.matches(".code") ? block.querySelector(".copy") !== null : "tex" in block.dataset;
 }
 
 function addButtons(block, words, announce) {

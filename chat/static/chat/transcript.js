@@ -8,7 +8,7 @@ import { isRunning, textOf } from "stkweb/thread";
 import { choice, duration, h, icon, number, say, t, time, timeElement, wholeTime } from "stkweb/ui";
 
 /** @typedef {import("stkweb/thread").Item} Item */
-/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, wait: Waiting|null, spoken: number, calls: string}} Drawn */
+/** @typedef {{element: HTMLElement, slots: Record<string, any>, text: string|null, stream: any, thoughts: string, thinking: any, signature: string, wait: Waiting|null, spoken: number, whole: number, calls: string}} Drawn */
 
 /** Parts of an answer in their order; each is replaced alone. */
 const ORDER = ["header", "reasoning", "waiting", "prose", "calls", "sources", "told", "state", "foot"];
@@ -252,6 +252,10 @@ export class Transcript {
     if (live) {
       drawn.stream ??= new markdown.StreamRenderer(prose);
       drawn.stream.update(text);
+      // What is whole is dressed at once, so that the end of the answer changes nothing that was read.
+      const whole = drawn.stream.blocks?.length ?? 0;
+      if (whole > drawn.whole) enhance(prose);
+      drawn.whole = whole;
       if (choice.get("speak", "") === "1") drawn.spoken = aloud(text, drawn.spoken);
     } else {
       if (drawn.stream) drawn.stream.finish(text);
@@ -280,7 +284,7 @@ const label = (item) => t("by", { author: item.type === "user_message" ? t("you"
 
 const callFacts = (made, over) => (made.length ? JSON.stringify([made.map((call) => [call.id, call.status, call.stkweb?.over]), over]) : "");
 
-const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", wait: null, spoken: 0, calls: "" });
+const blank = (element) => ({ element, slots: {}, text: null, stream: null, thoughts: "", thinking: null, signature: "", wait: null, spoken: 0, whole: 0, calls: "" });
 
 /** Put a part where it belongs among the parts that are there; null takes it away. */
 function slot(drawn, name, node) {
