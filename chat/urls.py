@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.contrib.auth import views as auth_views
 from django.urls import path
 
-from chat.views import accounts, files, health, keeping, pages, sending, shared, shared_live, sharing, usage
+from chat.views import (
+    accounts,
+    files,
+    health,
+    keeping,
+    own_use,
+    pages,
+    sending,
+    shared,
+    shared_live,
+    sharing,
+    usage,
+)
 
 urlpatterns = [
     # Everybody.
@@ -47,6 +59,7 @@ urlpatterns = [
     # Share links: for their owners, then for whoever has the address.
     path("c/<str:thread_id>/share/", sharing.new, name="share_new"),
     path("usage/", usage.mine, name="usage"),
+    path("usage/now/", own_use.now, name="usage_now"),
     path("usage/more/", usage.more, name="usage_more"),
     path("usage/go-over/", usage.go_over, name="usage_go_over"),
     path("usage/told/", usage.told, name="usage_told"),

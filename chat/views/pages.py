@@ -29,6 +29,7 @@ from chat.turns import items, runtime
 from chat.version import VERSION
 from chat.views.answers import error_json, member, not_there, wants_json
 from chat.views.kept import kept_files
+from chat.views.own_use import own_use
 from chat.views.rendering import drawn
 
 #: Conversations in the list.
@@ -100,6 +101,7 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
         "warnings": budgets.notices(user),
         "opened": [] if row else reading.unseen_notices(user),
         "kept": kept_files(request, row.public_id if row else None),
+        "use": own_use(user),
         "idempotency_key": new_id(),
         "running": running,
         "strings": {**strings(), "faults": faults.all_texts()},

@@ -19,10 +19,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import audit
 from chat.actions import budgets as verbs
-from chat.models import Budget, BudgetPeriod
+from chat.models import Budget
 from chat.models.prices import AMOUNT_UNIT
 from chat.turns.spending import limit_of
 from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
+from chat.views.own_use import percent_of, used_now
 
 #: The part of a period that must be over before its pace says anything.
 PACE = 0.1
@@ -115,12 +116,11 @@ def _line(sums: audit.Sums) -> dict[str, Any]:
 
 def _reach(budget: Budget, person: Any, now: datetime) -> Reach:
     start, end = audit.budget_span(budget.period, now)
-    known = BudgetPeriod.objects.filter(budget=budget, start=start).first()
-    used = known.used if known else audit.used(budget, start, end)
+    used = used_now(budget, now)
     limit, passed = limit_of(budget, now), (now - start) / (end - start)
     until = start + (now - start) * (limit / used) if used and passed >= PACE and used < limit else None
     return Reach(
-        budget, budget.shown(used), budget.shown(limit), round(100 * used / limit) if limit else 100, end,
+        budget, budget.shown(used), budget.shown(limit), percent_of(used, limit), end,
         until if until and until < end else None,
         budget.requests.filter(person=person, grant=None, declined_at=None).exists(),
     )  # fmt: skip

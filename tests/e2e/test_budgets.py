@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -108,3 +109,19 @@ def test_a_warning_comes_into_the_open_page_and_not_again(server: Server, visit:
     plain.reload()
     expect(plain.locator("#notices")).to_have_count(1)
     expect(plain.locator("#notices .notice")).to_have_count(0)
+
+
+def test_ones_own_use_stands_in_the_list_and_follows_every_answer(server: Server, visit: Visit) -> None:
+    page = visit("alice", server=server)
+    line = page.locator("#use")
+    expect(line).to_contain_text("0 tokens this month")
+    ask(page, "/fast Hello")
+    ended(page)
+    expect(line).to_contain_text(re.compile(r"[1-9]\d* tokens this month"))
+    budget(server, scope="everyone", limit=10_000_000)
+    ask(page, "/fast And again")
+    ended(page)
+    expect(line).to_contain_text("Everyone: 0 % of this month")
+    expect(line.locator("svg")).to_be_visible()
+    line.click()
+    expect(page).to_have_url(re.compile("/usage/$"))

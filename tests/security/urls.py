@@ -36,6 +36,7 @@ KINDS = {
     "restore": "writes",
     "draft": "writes",
     "usage": "reads",
+    "usage_now": "reads",
     "usage_more": "writes",
     "usage_go_over": "writes",
     "usage_told": "writes",

@@ -8,6 +8,8 @@ import { $, alarm, ask, daysAgo, h, icon, language, say, t, toast } from "stkweb
 
 /** Seconds in which a deletion can be taken back. */
 const UNDO = 10;
+/** Milliseconds in which several ended answers are asked about once. */
+const JOINED = 500;
 
 /** @typedef {{id: string, title: string, updated_at: string, running: boolean, unread: boolean, element?: HTMLElement}} Row */
 
@@ -18,6 +20,7 @@ export class Sidebar {
   /** @type {Map<string, Row>} */
   rows = new Map();
   #chosen = "";
+  #counting = 0;
 
   /** @param {{current: () => string|null, open: (id: string|null) => void, renamed: (id: string, title: string) => void, gone: (id: string) => void}} page */
   constructor(page) {
@@ -73,6 +76,7 @@ export class Sidebar {
   apply(event) {
     const { id, title, updated_at, state, unread } = event.conversation;
     const known = this.rows.get(id);
+    if (event.type === "conversation.finished") this.count();
     if (event.type === "conversation.deleted") {
       this.rows.delete(id);
       this.draw();
@@ -86,6 +90,20 @@ export class Sidebar {
     this.put({ id, title: title ?? known?.title ?? "", updated_at: updated_at ?? known?.updated_at ?? new Date().toISOString(), running: state === "running", unread: Boolean(unread) && !seen });
     if (known && title && known.title !== title) this.page.renamed(id, title);
     else if (id === this.page.current() && title) this.page.renamed(id, title);
+  }
+
+  /** The line of one's own use, as the server counts it now; where that fails it stays as it was. */
+  count() {
+    clearTimeout(this.#counting);
+    this.#counting = setTimeout(async () => {
+      const now = await request("/usage/now/").catch(() => null);
+      if (!now?.text) return;
+      const line = $("use");
+      line.className = `use ${now.level}`.trim();
+      line.children[1].textContent = now.text;
+      line.lastElementChild.toggleAttribute("hidden", now.percent === null);
+      line.querySelector("rect").setAttribute("width", String(now.percent ?? 0));
+    }, JOINED);
   }
 
   draw() {
