@@ -1,4 +1,5 @@
-"""uvicorn's WebSocket connection, but that one which takes nothing any more is cut off.
+"""uvicorn's WebSocket connection, but that one which takes nothing any more is cut off, and that text
+goes out at once where nothing stands in its way.
 
 uvicorn closes politely: its closing frame waits behind what the reader did not take, so a reader
 that never reads would keep its connection and up to 128 KB of it for as long as it likes. Nothing
@@ -7,20 +8,63 @@ here knows what is sent.
 
 from __future__ import annotations
 
-from uvicorn._types import ASGISendEvent
+import asyncio
+import struct
+from typing import Any
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN
 
 #: Seconds that a reader has to take the closing frame.
 GRACE = 10.0
+
+#: The first byte of a text frame that is whole (RFC 6455, 5.2).
+_TEXT = 0x81
 
 
 class Connection(WebSocketsSansIOProtocol):
     """One browser's connection."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = Inbox()  # type: ignore[assignment]
+
+    async def run_asgi(self) -> None:
+        self.scope["extensions"]["stkweb.send_now"] = {"send": self.send_now}
+        await super().run_asgi()
+
+    def send_now(self, text: str) -> bool:
+        """Send `text`; False, and nothing sent, where that has to wait or cannot be: then `send` says what
+        is the matter. The library's own way makes a dozen objects for each frame."""
+        conn = self.conn
+        if self.close_sent or self.disconnected or conn.extensions or conn.state is not OPEN:
+            return False
+        if not self.writable.is_set():
+            return False
+        data = text.encode()
+        size = len(data)
+        if size < 126:
+            head = struct.pack("!BB", _TEXT, size)
+        elif size < 65536:
+            head = struct.pack("!BBH", _TEXT, 126, size)
+        else:
+            head = struct.pack("!BBQ", _TEXT, 127, size)
+        self.transport.write(head + data)
+        return True
+
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.close":
             self._cut_later()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            self._forget_opening()
+
+    def _forget_opening(self) -> None:
+        """Headers are of no use to an open socket, and some forty objects: a page keeps it for hours."""
+        self.request.headers.clear()
+        self.response.headers.clear()
+        self.scope["headers"].clear()  # type: ignore[attr-defined] # the very list: the application has it
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
@@ -28,3 +72,34 @@ class Connection(WebSocketsSansIOProtocol):
 
     def _cut_later(self) -> None:
         self.loop.call_later(GRACE, self.transport.abort)  # does nothing to one that is gone
+
+
+class Inbox:
+    """What asyncio.Queue does, for one reader and without a bound: that one's three deques and its event
+    were 3 KB for each socket."""
+
+    __slots__ = ("_messages", "_waiter")
+
+    def __init__(self) -> None:
+        self._messages: list[ASGIReceiveEvent] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: ASGIReceiveEvent) -> None:
+        """Add one message."""
+        self._messages.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def empty(self) -> bool:
+        """Whether `get` would wait."""
+        return not self._messages
+
+    async def get(self) -> ASGIReceiveEvent:
+        """The next message, as soon as there is one."""
+        while not self._messages:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._messages.pop(0)

@@ -15,6 +15,7 @@ from .demo import DemoClient
 from .errors import AgentError
 from .http import HttpSession
 from .openai import OpenAIClient
+from .pulling import Take
 from .retry import RetryPolicy
 from .stackspot import StackSpotClient
 from .values import (
@@ -51,6 +52,7 @@ __all__ = [
     "RetryPolicy",
     "Source",
     "SourcesFound",
+    "Take",
     "TextDelta",
     "ToolCall",
     "ToolsCalled",
@@ -62,12 +64,19 @@ __all__ = [
 class AgentClient(Protocol):
     """Talks to one agent."""
 
-    def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
-        """The events of one answer; each item holds all events of one network read, at least one.
+    async def answer(self, request: AgentRequest, take: Take) -> None:
+        """Give the events of one answer to `take`, called on the loop with all events of one network
+        read, at least one.
 
-        Ends after exactly one `Done`, or raises `AgentError`; the events before it stand. Nothing
-        is sent before the first item is asked for. Closing the generator (`aclose`), or cancelling
-        the task that waits for it, closes the upstream connection at once.
+        Returns after exactly one `Done`, or raises `AgentError`; the events before it stand. What
+        `take` raises ends it too. Cancelling it closes the upstream connection at once.
+        """
+        ...
+
+    def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
+        """The same, one item for each list of events. Nothing is sent before the first item is asked
+        for. Closing the generator (`aclose`), or cancelling the task that waits for it, closes the
+        upstream connection at once.
         """
         ...
 

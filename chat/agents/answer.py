@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from .alike import Alike
 from .decoding import UNREADABLE, decode
 from .dialects import MARKERS, Piece, interpret, plain_text
 from .errors import AgentError
@@ -70,6 +71,7 @@ class AnswerReader:
         self._message_id: str | None = None
         self._sources: dict[str, Source] = {}
         self._joiner = CallJoiner()
+        self._alike = Alike()
         self._calls: tuple[ToolCall, ...] = ()
 
     def feed(self, chunk: bytes) -> list[AgentEvent]:
@@ -141,15 +143,21 @@ class AnswerReader:
             self._fail(AgentError("event_too_large"))
 
     def _take(self, name: str, data: bytes, events: list[AgentEvent]) -> None:
-        # The usual event first: an object of a stream of objects.
+        # The usual event first: an object of a stream of objects, like the one before it.
+        text = None if name else self._alike.text_of(data)
+        if text is not None:
+            self._add_text(text, "", events)
+            return
         value = decode(data)
         if isinstance(value, dict):
             text = None if name else plain_text(value)
             if text is not None:
                 self._recognised, self._plain, self._bad_in_a_row = True, False, 0
                 if text:
+                    self._alike.learn(data, text)
                     self._add_text(text, "", events)
                 return
+            self._alike.forget()
             piece = interpret(name, value)
             if piece is None:
                 self._take_bad()
@@ -179,6 +187,7 @@ class AnswerReader:
     def _take_bad(self) -> None:
         self.bad += 1
         self._bad_in_a_row += 1
+        self._alike.forget()
         if self._bad_in_a_row > self._limits.bad_events:
             self._fail(AgentError("protocol", detail=f"{self._bad_in_a_row} unreadable events in a row"))
 

@@ -10,11 +10,13 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .demo_answers import SOURCES, WELCOME, language_of, subject_of, text
 from .errors import CODES, FAMILY_OF, AgentError
+from .pulling import Take
 from .values import (
     AgentConfig,
     AgentEvent,
@@ -99,6 +101,12 @@ class DemoClient:
     def __init__(self, config: AgentConfig, limits: Limits) -> None:
         self._config = config
         self._limits = limits
+
+    async def answer(self, request: AgentRequest, take: Take) -> None:
+        """Gives the events of `stream` to `take`."""
+        async with aclosing(self.stream(request)) as stream:
+            async for events in stream:
+                take(events)
 
     async def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
         """The events of one answer. Ends after one `Done`; raises AgentError when told to."""

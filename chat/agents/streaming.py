@@ -10,16 +10,18 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 import aiohttp
 import orjson
 
 from .answer import AnswerReader
+from .body import Body
 from .errors import AgentError
 from .http import NETWORK_ERRORS, HttpSession, network_error
+from .pulling import Take, pulled
 from .refusals import BODY_BYTES, refusal_of_response
 from .retry import RetryPolicy
 from .values import AgentConfig, AgentEvent, AgentRequest, Attempt, Done, Limits
@@ -88,12 +90,12 @@ class StreamingClient:
         """What is to be asked, and where. Raises AgentError for what cannot be asked."""
         raise NotImplementedError
 
-    async def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
-        """The events of one answer, those of each network read in one list.
+    async def answer(self, request: AgentRequest, take: Take) -> None:
+        """Gives the events of one answer to `take`, those of each network read in one list.
 
-        Ends after exactly one `Done`, or raises AgentError; what came before stands. Closing the
-        generator closes the upstream connection at once. `Done.conversation_id` is the id to send with
-        the next question of the branch; None where the upstream remembers nothing.
+        Returns after exactly one `Done`, or raises AgentError; what came before stands. Cancelling it
+        closes the upstream connection at once. `Done.conversation_id` is the id to send with the next
+        question of the branch; None where the upstream remembers nothing. What `take` raises ends it.
         """
         call = self._call(request)
         total_at = time.monotonic() + call.limits.total
@@ -101,23 +103,22 @@ class StreamingClient:
         self._open.add(response)
         try:
             reader = AnswerReader(call.limits, cumulative=call.cumulative)
-            with closing(_Body(response, reader, call.limits.idle, first_at, total_at)) as body:
-                while not reader.closed and (chunk := await body.read()):
-                    events = reader.feed(chunk)
-                    if reader.text_ended:
-                        body.ends_soon()
-                    if events:
-                        yield events
+            body = Body(response, call.limits.idle, first_at, total_at)
+            await _read(body, reader, take)
             events = reader.finish()
             if events and isinstance(events[-1], Done):
                 ours, theirs = call.conversation_id, events[-1].conversation_id
                 events[-1] = replace(events[-1], conversation_id=(theirs or ours) if ours else None)
             if events:
-                yield events
+                take(events)
             if reader.fault is not None:
                 raise reader.fault
         finally:
             self._close(response)
+
+    def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
+        """The same events for whoever asks for them one list after the other."""
+        return pulled(partial(self.answer, request))
 
     def _close(self, response: aiohttp.ClientResponse) -> None:
         """Closes the connection at once unless the whole body was read."""
@@ -128,6 +129,27 @@ class StreamingClient:
         """Closes the upstream connection of every stream at once."""
         for response in list(self._open):
             self._close(response)
+
+
+async def _read(body: Body, reader: AnswerReader, take: Take) -> None:
+    """Every byte of `body` through `reader` to `take`, until one of them has had enough. Raises
+    AgentError, unless the answer had ended properly: then that is the end all the same."""
+
+    def feed(chunk: bytes) -> None:
+        events = reader.feed(chunk)
+        if reader.text_ended:
+            body.ends_soon(END_GRACE)
+        if events:
+            take(events)
+        if reader.closed:
+            body.finish()
+
+    try:
+        await body.read(feed)
+    except AgentError as error:
+        if not reader.stopped:
+            error.usage = reader.usage
+            raise
 
 
 async def _open(call: Call, total_at: float) -> tuple[aiohttp.ClientResponse, float]:
@@ -220,94 +242,3 @@ async def _refusal(response: aiohttp.ClientResponse, secrets: tuple[str, ...]) -
     finally:
         response.close()
     return refusal_of_response(response.status, response.headers, body, secrets=secrets)
-
-
-class _Body:
-    """The reads of a body, each within its time. Close it when done with it.
-
-    One timer watches over all reads: asyncio.timeout for each of them was a tenth of a delta's cost.
-    """
-
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        reader: AnswerReader,
-        idle: float,
-        first_at: float,
-        total_at: float,
-    ) -> None:
-        self._content = response.content
-        self._reader = reader
-        self._idle = idle
-        self._total_at = total_at
-        self._error: AgentError | None = None
-        self._ending = False
-        self._taken = 0
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._looks_at = 0.0
-        self._watch(first_at, "no_answer" if first_at < total_at else "too_long")
-
-    async def read(self) -> bytes:
-        """The next read; b"" at the end. Any byte is a sign of life, a comment too.
-
-        Raises AgentError, unless the answer had ended properly: then it is the end all the same.
-        """
-        try:
-            chunk = await self._read()
-        except AgentError as error:
-            if self._reader.stopped:
-                return b""
-            error.usage = self._reader.usage
-            raise
-        self._taken += len(chunk)
-        due = time.monotonic() + self._idle
-        if due < self._total_at:
-            self._watch(due, "stalled")
-        else:
-            self._watch(self._total_at, "too_long")
-        return chunk
-
-    async def _read(self) -> bytes:
-        if self._error is not None:
-            raise self._error
-        try:
-            return await self._content.readany()
-        except (*NETWORK_ERRORS, RuntimeError) as error:
-            # RuntimeError: aiohttp met broken framing and hung up without telling the reader.
-            self._error = network_error(error)
-            # aiohttp reports the cut before it gives what had arrived in front of it.
-            rest: bytes = self._content._read_nowait(-1)
-            if rest:
-                return rest
-            raise self._error from error
-
-    def ends_soon(self) -> None:
-        """Says that only little can still come, however often the server shows that it lives."""
-        if not self._ending:
-            self._ending = True
-            self._total_at = min(self._total_at, time.monotonic() + END_GRACE)
-        if self._total_at < self._due:
-            self._watch(self._total_at, self._code)
-
-    def close(self) -> None:
-        """Watch no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _watch(self, due: float, code: str) -> None:
-        """Expect the next read by `due`, monotonic. A later moment than before needs no new timer: the
-        one that runs looks again."""
-        self._due, self._code = due, code
-        if self._timer is None or due < self._looks_at:
-            self.close()
-            self._looks_at = due
-            self._timer = self._loop.call_later(max(due - time.monotonic(), 0), self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._due > time.monotonic():
-            self._watch(self._due, self._code)
-        elif self._content.total_bytes <= self._taken:  # else the next read is here already
-            self._content.set_exception(AgentError(self._code))

@@ -29,6 +29,12 @@ class Send(Protocol):
     def __call__(self, message: dict[str, Any], /) -> Coroutine[Any, Any, None]: ...
 
 
+class SendNow(Protocol):
+    """Sends a text at once, where the server has a way for that; False when it has to wait."""
+
+    def __call__(self, text: str, /) -> bool: ...
+
+
 class Close(Protocol):
     """Closes the socket with a code, soon."""
 
@@ -42,8 +48,9 @@ class Outbox:
     what comes meanwhile waits behind it. A task and its queue for each socket were 3 KB and 2 % of a delta.
     """
 
-    def __init__(self, send: Send, close: Close) -> None:
+    def __init__(self, send: Send, close: Close, send_now: SendNow | None = None) -> None:
         self._send = send
+        self._send_now = send_now
         self._close = close
         self._waiting: deque[str] | None = None
         self._size = 0
@@ -56,7 +63,8 @@ class Outbox:
         if self.closed:
             return
         if self._waiting is None:
-            self._begin(frame)
+            if self._send_now is None or not self._send_now(frame):
+                self._begin(frame)
         # Looked at before this frame: one that is larger than the limit by itself, as the snapshot of
         # a long conversation is, must reach a reader that keeps up.
         elif self._size > settings.LIMIT_UNSENT_BYTES or self._stuck():

@@ -67,7 +67,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         await self.accept()
-        self.outbox = Outbox(self.base_send, self._close_soon)
+        now = self.scope.get("extensions", {}).get("stkweb.send_now", {})
+        self.outbox = Outbox(self.base_send, self._close_soon, now.get("send"))
         self.outbox.put(frames.hello(VERSION, self.person.user.get_username()))
         self._hub = runtime.current().hub
         await self._hub.watch(feed_topic(self.person.user.pk), self)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from django.conf import settings
 
 from chat import metrics
-from chat.agents import AgentClient, AgentError, AgentRequest, Done, Usage
+from chat.agents import AgentClient, AgentError, AgentEvent, AgentRequest, Done, Usage
 from chat.agents.continuing import LENGTH, continuation
 from chat.agents.trimming import shorter
 from chat.files.handing import Recipient, with_files
@@ -135,15 +135,16 @@ class Runner:
             async with asyncio.timeout(left), place:
                 client = self._clients.client_of(turn)
                 turn.begin_call()  # waiting is no part of it
-                async with aclosing(client.stream(request)) as stream:
-                    async for batch in stream:
-                        if turn.early is not None:
-                            turn.take_end(batch)
-                            continue
-                        turn.take(batch)
-                        self._store.touch(turn)
+                await client.answer(request, partial(self._take, turn))
         except TimeoutError:
             raise AgentError("too_long") from None
+
+    def _take(self, turn: Turn, batch: list[AgentEvent]) -> None:
+        if turn.early is not None:
+            turn.take_end(batch)
+        else:
+            turn.take(batch)
+            self._store.touch(turn)
 
     def _goes_on(self, turn: Turn) -> bool:
         if turn.done is None or turn.done.stop_reason != LENGTH or turn.first_delta_ms is None:

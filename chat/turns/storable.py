@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from chat.agents import ToolCall
 
-_UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 #: Characters of JSON that are kept of an upstream's own usage object.
 LARGEST_JSON = 4096
@@ -15,7 +16,7 @@ LARGEST_JSON = 4096
 
 def text(value: str) -> str:
     """`value` with U+FFFD in place of what cannot be stored."""
-    return value.translate(_UNSTORABLE) if "\x00" in value or not value.isascii() else value
+    return _UNSTORABLE.sub("\ufffd", value)
 
 
 def json_value(value: Any, largest: int | None = LARGEST_JSON) -> Any:

@@ -102,9 +102,10 @@ class Store:
 
     def touch(self, turn: Turn) -> None:
         """`turn` has something new; it is saved soon."""
-        self._dirty[turn.key] = turn
-        self._news.set()
-        if self._early(turn):
+        if turn.key not in self._dirty:
+            self._dirty[turn.key] = turn
+            self._news.set()
+        if turn.unsaved_bytes >= self._save_bytes and self._early(turn):
             self._urgent.set()
 
     def _early(self, turn: Turn) -> bool:
@@ -187,6 +188,7 @@ class Store:
         answer = turn.answer
         answer.text = turn.text
         turn.unsaved_bytes = 0
+        turn.count()
         return _Save(
             turn,
             turn.seq,

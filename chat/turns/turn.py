@@ -28,6 +28,7 @@ from chat.agents import (
 )
 from chat.models import LedgerEntry, Message, State
 from chat.protocol import events, frames
+from chat.protocol.deltas import text_deltas
 from chat.protocol.items import Item
 from chat.turns import items, storable
 from chat.turns.hub import Hub, thread_topic
@@ -79,11 +80,11 @@ class Turn:
 
     # A dict for the same cost every running turn 1.3 KB.
     __slots__ = (
-        "_hub", "_parts", "_rate", "_refilled", "_sign", "_thought_shown", "_thoughts", "_timer", "_tokens",
-        "_topic", "_waiting", "answer", "begun", "call_started", "call_started_at", "call_text",
-        "cancelled", "counts", "done", "early", "ending", "first_delta_ms", "key", "lost", "on_shown",
-        "place", "request", "saved_seq", "seq", "spec", "spent", "started", "stopping", "task",
-        "unsaved_bytes",
+        "_came", "_frame_of", "_hub", "_joined", "_parts", "_rate", "_refilled", "_sign", "_thought_shown",
+        "_thoughts", "_timer", "_tokens", "_topic", "_waiting", "answer", "begun", "call_started",
+        "call_started_at", "call_text", "cancelled", "counts", "done", "early", "ending", "first_delta_ms",
+        "key", "lost", "on_shown", "place", "request", "saved_seq", "seq", "spec", "spent", "started",
+        "stopping", "task", "unsaved_bytes",
     )  # fmt: skip
 
     def __init__(self, spec: TurnSpec, hub: Hub) -> None:
@@ -117,6 +118,8 @@ class Turn:
         self.on_shown: Callable[[], None] | None = None
         self._hub = hub
         self._topic = thread_topic(spec.thread_id)
+        self._frame_of = text_deltas(spec.thread_id, spec.answer.public_id)
+        self._came = self._joined = 0
         self._parts: list[str] = []
         self._waiting: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -149,10 +152,11 @@ class Turn:
 
     def take(self, batch: Sequence[AgentEvent]) -> None:
         """Everything that one network read brought; at most one frame of text comes of it."""
-        waiting = len(self._waiting)
+        came = 0
         for event in batch:
             if isinstance(event, TextDelta):
                 self._waiting.append(event.text)
+                came += 1
             elif isinstance(event, ReasoningDelta):
                 self._thoughts.append(storable.text(event.text))
             elif isinstance(event, SourcesFound):
@@ -161,8 +165,8 @@ class Turn:
                 self.answer.tool_calls = [storable.tool_call(call) for call in event.calls]
             elif isinstance(event, Done):
                 self.done = event
-        if len(self._waiting) > waiting:
-            metrics.DELTAS.inc(len(self._waiting) - waiting)
+        if came:
+            self._came += came
             if self.first_delta_ms is None:
                 self.first_delta_ms = int((time.monotonic() - self.call_started) * 1000)
         if self._thoughts and not self._waiting and not self._parts:
@@ -235,12 +239,13 @@ class Turn:
             self.answer.state = State.STREAMING
             self._end_reasoning()
         if len(self._waiting) > 1:
-            metrics.FRAMES_JOINED.inc(len(self._waiting) - 1)
+            self._joined += len(self._waiting) - 1
         delta = storable.text("".join(self._waiting))
         self._waiting.clear()
         self._parts.append(delta)
         self.unsaved_bytes += len(delta)
-        self.publish(events.text_delta(self.answer.public_id, delta))
+        self.seq += 1
+        self._hub.publish(self._topic, self.seq, self._frame_of(self.seq, delta))
 
     def _show_reasoning(self) -> None:
         now = time.monotonic()
@@ -286,7 +291,14 @@ class Turn:
         self.abandon()
         if self._waiting:
             self._show_text()
+        self.count()
         self._end_reasoning()
+
+    def count(self) -> None:
+        """Add up for /metrics what has come since the last time: once a save, not once a delta."""
+        metrics.DELTAS.inc(self._came)
+        metrics.FRAMES_JOINED.inc(self._joined)
+        self._came = self._joined = 0
 
     def abandon(self) -> None:
         """Show nothing more by itself: the row is somebody else's now, or the end has come."""

@@ -14,7 +14,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from chatkit.types import Thread, ThreadItem, ThreadStreamEvent
 
-from chat.protocol import BadFrame, Ping, Stop, Subscribe, Unsubscribe, events, items, parse
+from chat.protocol import BadFrame, Ping, Stop, Subscribe, Unsubscribe, events, frames, items, parse
+from chat.protocol.deltas import text_deltas
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ThreadStreamEvent)
 ITEM: TypeAdapter[Any] = TypeAdapter(ThreadItem)
@@ -122,3 +123,10 @@ def test_frames_of_a_browser_are_read(text: str, frame: Any) -> None:
 def test_everything_else_is_a_bad_frame(text: str) -> None:
     with pytest.raises(BadFrame):
         parse(text)
+
+
+@pytest.mark.parametrize("delta", ["one", "", '"\\\n\u2028', "ação 😀", '","seq":0,'])
+def test_a_delta_made_by_the_shorter_way_is_the_same_frame(delta: str) -> None:
+    for seq in (0, 7, 1 << 40):
+        short = text_deltas("t", "a")(seq, delta)
+        assert short == frames.event("t", seq, events.text_delta("a", delta))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chat import actions
-from chat.agents import AgentError, AgentEvent, AgentRequest, TextDelta
+from chat.agents import AgentError, AgentRequest, Take, TextDelta
 from chat.agents.errors import CODES
 from chat.faults import FAULTS
 from chat.models import Agent, LedgerEntry, Message, State
@@ -412,8 +412,8 @@ def test_an_answer_that_is_one_json_object_is_an_answer(
 class BrokenClient:
     """A client with a bug."""
 
-    async def stream(self, request: AgentRequest) -> AsyncGenerator[list[AgentEvent], None]:
-        yield [TextDelta("kept")]
+    async def answer(self, request: AgentRequest, take: Take) -> None:
+        take([TextDelta("kept")])
         raise ZeroDivisionError("secret-9f2 of a person")
 
     async def aclose(self) -> None:
