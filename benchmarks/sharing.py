@@ -1,9 +1,14 @@
 """Shared pages under load: what 200 readers of a link cost the people whose answers stream.
 
-One run: 50 paced streams alone, then the same again while 200 readers open a shared conversation of
-200 messages over and over, then alone once more. Printed: p50, p95 and p99 of the added latency in each,
-their ratio, and the readers' own times.
-Run: ``python -m benchmarks.sharing [--readers N] [--streams N] [--pause S]``.
+One run of 50 paced streams: alone; beside 200 readers of a shared conversation of 200 messages, who have no
+account; alone; beside 200 colleagues who are signed in; alone; beside 200 connections that ask again the
+moment they have the page; and alone. A reader opens the page, reads for 5 to 15 s, 10 on average, and opens
+it once more, without end: fast for 200 messages, and 20 pages a second in all. The connections that never
+pause are no readers; they show what is left to the streams when somebody takes all the pages there are.
+
+Printed: p50, p95 and p99 of the added latency in each part; each part's p95 over that of the streams alone
+just before and just after it; the readers' own times.
+Run: ``python -m benchmarks.sharing [--readers N] [--streams N] [--pause S] [--rounds N]``.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -28,6 +34,7 @@ from benchmarks.run import free_port
 from benchmarks.scenarios import Figures, paced, product_latency, spread
 
 STEADY = 6.0
+TROUBLE = ("lost", "disorder", "inexact", "refused", "unended", "resyncs")
 
 #: Runs in a process of its own with the server's environment; prints the token.
 _MAKE = """
@@ -59,10 +66,12 @@ print("TOKEN", token)
 
 
 class Readers:
-    """People who open the page, read for a while, and open it again."""
+    """People who open the page, read for `pause` seconds on average, and open it again; with 0 they never
+    stop asking. `sessions` are the cookies of signed-in people, who take turns."""
 
-    def __init__(self, port: int, path: str, count: int, pause: float) -> None:
+    def __init__(self, port: int, path: str, count: int, pause: float, sessions: Sequence[str] = ()) -> None:
         self.port, self.path, self.count, self.pause = port, path, count, pause
+        self.sessions = sessions
         self.times: list[float] = []
         self.failed: list[int] = []
         self.weight = 0
@@ -74,13 +83,14 @@ class Readers:
     async def _one(self, number: int) -> None:
         dice = random.Random(number)
         http = Http(self.port)
+        headers = {"Accept": "text/html", "Accept-Encoding": "gzip"}
+        if self.sessions:
+            headers["Cookie"] = self.sessions[number % len(self.sessions)]
         await asyncio.sleep(dice.random() * self.pause)
         try:
             while True:
                 began = time.monotonic()
-                answer = await http.request(
-                    "GET", self.path, {"Accept": "text/html", "Accept-Encoding": "gzip"}
-                )
+                answer = await http.request("GET", self.path, headers)
                 self.times.append((time.monotonic() - began) * 1000)
                 self.weight = len(answer.body)
                 if answer.status != 200:
@@ -89,26 +99,45 @@ class Readers:
         finally:
             http.close()
 
+    def figures(self, seconds: float) -> Figures:
+        return spread(self.times) | {
+            "pages": len(self.times), "pages a second": len(self.times) / seconds,
+            "failed": len(self.failed), "KB": self.weight / 1000,
+        }  # fmt: skip
 
-async def measure(product: Product, token: str, options: argparse.Namespace) -> dict[str, Figures]:
-    """The three parts of one run."""
-    found: dict[str, Figures] = {}
-    await product_latency(product, 10, 1.0)  # warm
-    found["alone, before"] = await product_latency(product, options.streams, STEADY)
-    readers = Readers(product.port, f"/s/{token}/", options.readers, options.pause)
-    reading = asyncio.create_task(readers.read())
+
+async def beside(product: Product, readers: Readers, streams: int) -> tuple[Figures, Figures]:
+    """The streams' figures beside these readers, and the readers' own."""
+    reading, began = asyncio.create_task(readers.read()), time.monotonic()
     await asyncio.sleep(1.0)
-    found["with readers"] = await product_latency(product, options.streams, STEADY)
+    found = await product_latency(product, streams, STEADY)
     reading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await reading
-    found["alone, after"] = await product_latency(product, options.streams, STEADY)
-    found["readers"] = spread(readers.times) | {
-        "pages": len(readers.times), "failed": len(readers.failed), "KB": readers.weight / 1000,
-    }  # fmt: skip
-    found["p95 with readers over"] = {
-        name: found["with readers"]["p95"] / found[name]["p95"] for name in ("alone, before", "alone, after")
+    return found, readers.figures(time.monotonic() - began)
+
+
+async def measure(product: Product, token: str, options: argparse.Namespace) -> dict[str, Figures]:
+    """All parts of one run."""
+    path = f"/s/{token}/"
+    found: dict[str, Figures] = {}
+    cookie = product.known["session_cookie"]
+    sessions = [f"{cookie}={key}" for key in product.known["people"]]
+    crowds = {
+        "readers": Readers(product.port, path, options.readers, options.pause),
+        "colleagues": Readers(product.port, path, options.readers, options.pause, sessions),
+        "without a pause": Readers(product.port, path, options.readers, 0.0),
     }
+    await product_latency(product, 10, 1.0)  # warm
+    before = found["alone"] = await product_latency(product, options.streams, STEADY)
+    for name, readers in crowds.items():
+        found[f"beside {name}"], found[name] = await beside(product, readers, options.streams)
+        after = found[f"alone after {name}"] = await product_latency(product, options.streams, STEADY)
+        found[f"p95 beside {name} over"] = {
+            "before": found[f"beside {name}"]["p95"] / before["p95"],
+            "after": found[f"beside {name}"]["p95"] / after["p95"],
+        }
+        before = after
     return found
 
 
@@ -120,6 +149,7 @@ def main() -> None:
     parser.add_argument(
         "--pause", type=float, default=10.0, help="seconds between two openings of one reader"
     )
+    parser.add_argument("--rounds", type=int, default=1, help="runs on the same server")
     options = parser.parse_args()
     allow_many_files()
     pin(LOAD_CORE)
@@ -134,12 +164,18 @@ def main() -> None:
             wait_for_port(agent_port, agent)
             product.start()
             try:
-                found = uvloop.run(measure(product, token, options))
+                for _ in range(options.rounds):
+                    show(uvloop.run(measure(product, token, options)))
             finally:
                 product.stop()
+
+
+def show(found: dict[str, Figures]) -> None:
+    """One line a part; trouble is there only where there was any."""
     for name, figures in found.items():
-        print(name, json.dumps({key: round(value, 2) for key, value in figures.items()}))
-    print(f"load {os.getloadavg()[0]:.1f}")
+        told = {key: round(value, 2) for key, value in figures.items() if value or key not in TROUBLE}
+        print(name, json.dumps(told))
+    print(f"load {os.getloadavg()[0]:.1f}\n", flush=True)
 
 
 if __name__ == "__main__":

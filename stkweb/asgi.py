@@ -1,7 +1,7 @@
 """The ASGI application, the same under uvicorn (`manage.py serve`) and Daphne (`runserver`).
 
-http -> Django on our threads; websocket -> exact origins -> the signed-in person -> the consumer;
-lifespan -> the turns' runtime, where the server speaks it.
+http -> shared pages that are ready, or Django on our threads; websocket -> exact origins -> the
+signed-in person -> the consumer; lifespan -> the turns' runtime, where the server speaks it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from chat.routing import websocket_urlpatterns  # noqa: E402
 from chat.turns import runtime  # noqa: E402
 from stkweb.edge import Edge, OwnOrigins, Receive, Scope, Send  # noqa: E402
 from stkweb.handler import PooledHandler  # noqa: E402
+from stkweb.readers import Readers  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def _http() -> Any:
 
 _router: Any = ProtocolTypeRouter(
     {
-        "http": Edge(_http()),
+        "http": Edge(Readers(_http())),
         "websocket": OwnOrigins(URLRouter(websocket_urlpatterns), settings.ORIGINS),
         "lifespan": lifespan,
     }

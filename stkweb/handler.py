@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from chat import threads
+from stkweb import endless
 
 #: Pages that people without an account may read: they must not take the threads of those who work.
 READERS = "/s/"
@@ -59,6 +60,8 @@ class PooledHandler(ASGIHandler):
             return refusal
         response: HttpResponseBase = self.get_response(request)
         response._handler_class = self.__class__  # type: ignore[attr-defined]
+        if finished := getattr(response, "finished", None):  # a view wants its answer as it goes out
+            finished(response)
         if isinstance(response, StreamingHttpResponse) and not response.is_async:
             response = _in_threads(response)
         if not response.streaming:
@@ -67,17 +70,23 @@ class PooledHandler(ASGIHandler):
         return response
 
     async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
-        """Send an async stream until it ends or its reader leaves."""
-        sending = asyncio.ensure_future(self.send_response(response, send))
-        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        """Send an async stream until it ends, its reader leaves or, without an end, the server stops."""
+        sending: asyncio.Future[None] = asyncio.ensure_future(self.send_response(response, send))
+        leaving: asyncio.Future[None] = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        waiting = [sending, leaving]
+        if response.headers.get("Content-Type", "").startswith("text/event-stream"):
+            waiting.append(endless.until_the_stop())
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            stopped = waiting[-1].done() and not leaving.done() and not sending.done()
         finally:
-            for task in (sending, leaving):
+            for task in waiting:
                 task.cancel()
-            results = await asyncio.gather(sending, leaving, return_exceptions=True)
+            results = await asyncio.gather(*waiting, return_exceptions=True)
         if isinstance(results[0], Exception):
             raise results[0]
+        if stopped:
+            await send({"type": "http.response.body", "body": b""})
 
 
 #: Files up to this size are read whole in the thread that already holds them.

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.utils import timezone
 
 from chat import limits
@@ -31,9 +31,12 @@ from chat.models import (
     Message,
     Share,
     ShareOpening,
+    ShareVersion,
     State,
 )
 from chat.models.shares import ShareQuerySet, token_hash
+from chat.models.statements import find as find_row
+from chat.models.statements import first
 from chat.sharing.throttle import Throttle
 from chat.threads import write_transaction
 
@@ -74,17 +77,15 @@ class Opened:
 
 def find(token: str, reader: Reader) -> Share | None:
     """The link of this address if this reader may open it now. One query, whatever comes of it."""
-    return _admitted(_with_membership(Share.objects.filter(token_hash=token_hash(token)), reader), reader)
+    return _admitted(first(_by_token, token_hash(token), _key(reader)), reader)
 
 
 def find_again(share_pk: int, reader: Reader) -> Share | None:
     """The same for a link that was opened before; used-up openings do not end a page that is open."""
-    rows = _with_membership(Share.objects.filter(pk=share_pk), reader)
-    rows = rows.select_related("conversation__owner")
-    return _admitted(rows, reader, used_up_is_over=False)
+    return _admitted(first(_by_key, share_pk, _key(reader)), reader, used_up_is_over=False)
 
 
-def open_link(token: str, reader: Reader, passphrase: str | None = None) -> Opened | None:
+def open_link(token: str, reader: Reader, passphrase: str | None = None) -> Share | None:
     """Open a link and count it; None when there is nothing to open. Raises PassphraseWanted.
 
     `passphrase` is what the reader typed, None when they only followed the address.
@@ -92,15 +93,17 @@ def open_link(token: str, reader: Reader, passphrase: str | None = None) -> Open
     share = find(token, reader)
     if passphrase is not None or (share is not None and share.passphrase):
         share = _with_passphrase(share, reader, passphrase)
-    if share is None:
-        return None
+    return share if share is not None and count(share, reader) else None
+
+
+def count(share: Share, reader: Reader) -> bool:
+    """Count that `reader` opens `share`, which was found just now; False when it is used up by then."""
     network = "" if reader.user else reader.network
     opening = Opening(share.pk, timezone.now(), reader.user.pk if reader.user else None, network)
     if share.max_openings is None:
         note(opening)
-    elif not _counted(opening):
-        return None
-    return opened(share)
+        return True
+    return _counted(opening)
 
 
 def _counted(opening: Opening) -> bool:
@@ -117,7 +120,8 @@ def _counted(opening: Opening) -> bool:
 
 def opened(share: Share) -> Opened:
     """What `share` shows, without counting anything."""
-    version = share.versions.order_by("-number").first()
+    known: int | None = getattr(share, "version_pk", None)
+    version = find_row(ShareVersion, {"id": known}) if known else share.versions.order_by("-number").first()
     assert version is not None, "a link is made with its first version"
     facts = (version.number, version.created_at, version.checksum)
     if not share.live:
@@ -181,17 +185,32 @@ def _copied(copy: Conversation, user: Any, message: dict[str, Any], seq: int, no
     )  # fmt: skip
 
 
-def _with_membership(rows: ShareQuerySet, reader: Reader) -> ShareQuerySet:
-    """Adds `is_member`, whether the reader is in one of the link's groups, and `gone`, when the
-    conversation was deleted. No row is joined in: making objects of it would take time that tells."""
-    members = Share.groups.through.objects.filter(
-        share_id=OuterRef("pk"), group__user=reader.user.pk if reader.user else 0
-    )
-    return rows.annotate(is_member=Exists(members), gone=F("conversation__deleted_at"))
+def _by_token(hashed: str, user_pk: int) -> ShareQuerySet:
+    return _deciding(Share.objects.filter(token_hash=hashed), user_pk)
 
 
-def _admitted(rows: ShareQuerySet, reader: Reader, *, used_up_is_over: bool = True) -> Share | None:
-    share, now, policy = rows.first(), timezone.now(), limits.of_sharing()
+def _by_key(share_pk: int, user_pk: int) -> ShareQuerySet:
+    return _deciding(Share.objects.filter(pk=share_pk), user_pk)
+
+
+def _key(reader: Reader) -> int:
+    return reader.user.pk if reader.user else 0
+
+
+def _deciding(rows: ShareQuerySet, user_pk: int) -> ShareQuerySet:
+    """Adds `is_member`, whether that person is in one of the link's groups, `gone`, when the conversation
+    was deleted, and `version_pk`, which version is shown. No row is joined in: making objects of it
+    would take time that tells."""
+    members = Share.groups.through.objects.filter(share_id=OuterRef("pk"), group__user=user_pk)
+    versions = ShareVersion.objects.filter(share_id=OuterRef("pk")).order_by("-number")
+    return rows.order_by().annotate(
+        is_member=Exists(members), gone=F("conversation__deleted_at"),
+        version_pk=Subquery(versions.values("pk")[:1]),
+    )  # fmt: skip
+
+
+def _admitted(share: Share | None, reader: Reader, *, used_up_is_over: bool = True) -> Share | None:
+    now, policy = timezone.now(), limits.of_sharing()
     if share is None or share.revoked_at is not None or share.gone is not None:  # type: ignore[attr-defined]
         return None
     if ends_at(share) <= now or (used_up_is_over and share.is_over):

@@ -68,9 +68,9 @@ class Preview:
     parts: list[str] = field(default_factory=list)
 
 
-def topic_of(share: Share) -> str:
+def topic_of(share_pk: int) -> str:
     """The hub's topic that tells open pages of a link to look whether it still is one."""
-    return f"share.{share.pk}"
+    return f"share.{share_pk}"
 
 
 def preview(user: Any, *, conversation: str, shown: Shown, until: str | None = None) -> Preview:
@@ -294,4 +294,4 @@ def _add_version(actor: Any, share: Share, content: dict[str, Any], action: str)
 
 def _ring(shares: Iterable[Share]) -> None:
     for share in shares:
-        transaction.on_commit(partial(runtime.publish, topic_of(share), 0, ""))
+        transaction.on_commit(partial(runtime.publish, topic_of(share.pk), 0, ""))

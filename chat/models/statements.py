@@ -7,15 +7,16 @@ sent, as none are received. What it must not do: know any model by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet
 from django.db.models.sql import InsertQuery
 
 M = TypeVar("M", bound=Model)
+Converters = dict[int, tuple[list[Any], Any]]
 
 
 def insert(row: Model) -> None:
@@ -50,19 +51,63 @@ def find(model: type[M], where: Mapping[str, Any], also: str = "") -> M | None:
     with connection.cursor() as cursor:
         cursor.execute(statement, [fields[name].get_db_prep_value(where[name], connection) for name in where])
         row = cursor.fetchone()
-    if row is None:
-        return None
+    return None if row is None else model.from_db(connection.alias, names, _converted(row, converters))
+
+
+def _converted(row: Sequence[Any], converters: Converters) -> list[Any]:
     values = list(row)
     for index, (functions, column) in converters.items():
         for function in functions:
             values[index] = function(values[index], column, connection)
-    return model.from_db(connection.alias, names, values)
+    return values
+
+
+def first(build: Callable[..., QuerySet[M]], *values: str | int) -> M | None:
+    """The first row of `build(*values)`, annotations included; `build` is called once for all values.
+
+    Each value has to stand in the query as it is given, and must decide nothing about its form.
+    """
+    model, names, more, converters, statement, parameters = _first(
+        build, tuple(isinstance(value, str) for value in values), connection.vendor
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [values[p.place] if isinstance(p, _Place) else p for p in parameters])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    found = _converted(row, converters)
+    made: M = model.from_db(connection.alias, list(names), [found[place] for place in names.values()])
+    for name, place in more.items():
+        setattr(made, name, found[place])
+    return made
+
+
+class _Place(NamedTuple):
+    """Stands among a statement's parameters for the value that is given at this place."""
+
+    place: int
+
+
+@lru_cache(maxsize=64)
+def _first(
+    build: Callable[..., QuerySet[M]], texts: Sequence[bool], vendor: str
+) -> tuple[type[M], dict[str, int], dict[str, int], Converters, str, list[Any]]:
+    marks = [f"mark {place}" if text else -1_000_000_007 - place for place, text in enumerate(texts)]
+    rows = build(*marks)
+    compiler = rows.query.get_compiler(connection=connection)
+    statement, parameters = compiler.as_sql()
+    assert set(marks) <= set(parameters)
+    columns = [column for column, *_ in compiler.select]
+    names = {columns[place].target.attname: place for place in compiler.klass_info["select_fields"]}
+    places = [_Place(marks.index(p)) if p in marks else p for p in parameters]
+    converters = compiler.get_converters(columns)
+    return rows.model, names, dict(compiler.annotation_col_map), converters, statement, places
 
 
 @lru_cache(maxsize=64)
 def _find(
     model: type[Model], where: Sequence[str], also: str, vendor: str
-) -> tuple[list[str], dict[int, tuple[list[Any], Any]], str]:
+) -> tuple[list[str], Converters, str]:
     compiler = model._base_manager.order_by().query.get_compiler(connection=connection)
     statement, values = compiler.as_sql()
     assert not values

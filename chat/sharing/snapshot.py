@@ -12,6 +12,7 @@ only where the owner switched them on.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -191,4 +192,5 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> Difference:
 
 
 def _comparable(message: dict[str, Any]) -> str:
-    return repr(sorted(message.items()))
+    # What was stored comes back with its keys in another order, those of its counts and files too.
+    return json.dumps(message, sort_keys=True)

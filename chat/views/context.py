@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -12,5 +13,10 @@ THEME_COOKIE = "stkweb_theme"
 
 def look(request: HttpRequest) -> dict[str, Any]:
     """Context processor: the theme comes from a cookie, so a page never flashes in the wrong one."""
-    theme = request.COOKIES.get(THEME_COOKIE, "system")
-    return {"theme": theme if theme in THEMES else "system"}
+    return {"theme": theme_of(request.COOKIES)}
+
+
+def theme_of(cookies: Mapping[str, str]) -> str:
+    """The theme that these cookies ask for."""
+    theme = cookies.get(THEME_COOKIE, "system")
+    return theme if theme in THEMES else "system"

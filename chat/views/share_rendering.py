@@ -10,14 +10,9 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
 
 from chat import markdown
 
-#: Bytes of drawn pages that are kept: a frozen text never changes, and drawing 200 messages takes 20 ms
-#: in which no other thread of the process can work.
-KEPT_BYTES = 16 * 1024 * 1024
-_kept = markdown.HtmlCache(KEPT_BYTES)
 _TAG = re.compile(r"<[^>\"]*(?:\"[^\"]*\"[^>\"]*)*>")
 
 
@@ -28,16 +23,6 @@ def drawn_messages(content: dict[str, Any], keys: Sequence[str] = ()) -> list[di
         drawn_message(message, author, keys[index] if keys else "")
         for index, message in enumerate(content["messages"])
     ]
-
-
-def frozen_html(content: dict[str, Any], checksum: str) -> SafeString:
-    """The HTML of all messages of a frozen text in the active language; `checksum` is that text's."""
-    key = f"{checksum} {get_language()}".encode()
-    html = _kept.get(key)
-    if html is None:
-        html = render_to_string("shared/_messages.html", {"drawn": drawn_messages(content)})
-        _kept.put(key, html)
-    return mark_safe(html)  # noqa: S308 (rendered by our template)
 
 
 def drawn_message(message: dict[str, Any], author: str, key: str = "") -> dict[str, Any]:

@@ -5,9 +5,8 @@ GET changes the counter and nothing else. What is refused looks the same whateve
 
 from __future__ import annotations
 
-import gzip
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
-from django.utils.text import compress_string
+from django.utils.translation import get_language
 from django.views.decorators.csrf import csrf_exempt
 
 from chat import limits
@@ -26,17 +25,19 @@ from chat.actions import share_reading as reading
 from chat.models import Share
 from chat.models.shares import token_hash
 from chat.sharing.network import coarse
-from chat.sharing.throttle import Throttle
 from chat.views import share_tickets as tickets
-from chat.views.context import THEME_COOKIE, THEMES
+from chat.views import share_tries as tries
+from chat.views.context import theme_of
 from chat.views.files import SANDBOX, attachment
-from chat.views.share_rendering import drawn_messages, frozen_html, moment
+from chat.views.share_pieces import KEPT_BYTES, TICKET, Kept, Pieces
+from chat.views.share_ready import keep_ready
+from chat.views.share_rendering import drawn_messages, moment
 
 #: Characters of a passphrase that are looked at.
 _PASSPHRASE = 1024
-#: Bytes up to which a compressed page is kept.
-_ALIKE = 256 * 1024
 _GZIP = re.compile(r"\bgzip\b")
+#: Frozen pages: drawing 200 messages takes 20 ms in which no other thread of the process can work.
+_drawn: Kept[Pieces] = Kept(KEPT_BYTES)
 
 
 @csrf_exempt  # a POST brings a passphrase and changes what a GET changes: the counter
@@ -45,7 +46,7 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
     if request.method not in ("GET", "HEAD", "POST"):
         return sealed(request, HttpResponseNotAllowed(["GET", "HEAD", "POST"]))
     reader = reader_of(request)
-    if too_many_tries(reader):
+    if tries.over(reader):
         return _gone(request, busy=True)
     if request.method == "HEAD":
         return sealed(request, HttpResponse()) if reading.find(token, reader) else _gone(request, reader)
@@ -53,10 +54,10 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
         return sealed(request, redirect_to_login(request.path))
     typed = request.POST.get("passphrase", "")[:_PASSPHRASE] if request.method == "POST" else None
     try:
-        opened = reading.open_link(token, reader, typed)
+        share = reading.open_link(token, reader, typed)
     except reading.PassphraseWanted as wanted:
         return _show(request, "shared/passphrase.html", {"wrong": wanted.wrong})
-    return _gone(request, reader) if opened is None else _page(request, opened)
+    return _gone(request, reader) if share is None else _page(request, share)
 
 
 @csrf_exempt  # a ticket of the page stands in for the token: the page sets no cookie
@@ -85,7 +86,7 @@ def file(request: HttpRequest, token: str, number: int) -> HttpResponseBase:
     if request.method not in ("GET", "HEAD"):
         return sealed(request, HttpResponseNotAllowed(["GET", "HEAD"]))
     reader = reader_of(request)
-    if too_many_tries(reader):
+    if tries.over(reader):
         return _gone(request, busy=True)
     known = tickets.share_of(request, request.GET.get("ticket", ""))
     share = reading.find_again(known, reader) if known is not None else None
@@ -103,11 +104,6 @@ def reader_of(request: HttpRequest) -> reading.Reader:
     """Who asks: a signed-in person or nobody, and the coarse network of their address."""
     user: Any = request.user if request.user.is_authenticated and request.user.is_active else None
     return reading.Reader(user, coarse(request.META.get("REMOTE_ADDR", "")))
-
-
-def too_many_tries(reader: reading.Reader) -> bool:
-    """True where so many addresses led nowhere that none is looked up any more for a minute."""
-    return _guesses().over(_trier(reader))
 
 
 def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None = None) -> HttpResponseBase:
@@ -134,38 +130,45 @@ def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None
     return response
 
 
-def _page(request: HttpRequest, opened: reading.Opened) -> HttpResponseBase:
+def _page(request: HttpRequest, share: Share) -> HttpResponseBase:
+    options, embedded = limits.of_sharing().options, "embed" in request.GET
+    may_copy = request.user.is_authenticated and "copy" in options and not embedded
+    offered = "files" in options and not embedded
+    # A frozen page is the same for all who ask for it like this; its address is not in it.
+    version = (share.token_hash, share.version_pk)  # type: ignore[attr-defined]
+    key = (version, get_language(), theme_of(request.COOKIES), embedded, offered, may_copy)
+    pieces = None if share.live else _drawn.get(key)
+    if pieces is None:
+        pieces = _draw(request, reading.opened(share), embedded=embedded, offered=offered, may_copy=may_copy)
+        if not share.live:
+            _drawn.put(key, pieces, pieces.size)
+    ticket = tickets.issue(request, share) if pieces.wants_ticket else ""
+    response = sealed(request, _sent(request, pieces, ticket), share)
+    if not (share.live or share.passphrase or ticket or embedded):
+        keep_ready(request, response, share)
+    return response
+
+
+def _draw(
+    request: HttpRequest, opened: reading.Opened, *, embedded: bool, offered: bool, may_copy: bool
+) -> Pieces:
     share, content = opened.share, opened.content
-    embedded = "embed" in request.GET
-    offered = "files" in limits.of_sharing().options and not embedded
     files = [
-        {"name": file["name"], "size": file["size"], "url": f"{request.path}files/{number}/"}
+        {"name": file["name"], "size": file["size"], "url": f"files/{number}/"}
         for number, file in enumerate(reading.files_of(content) if offered else (), 1)
     ]
-    may_copy = request.user.is_authenticated and "copy" in limits.of_sharing().options and not embedded
-    context = {
-        "content": content,
-        "date": moment(content["date"]),
-        "drawn": drawn_messages(content, opened.keys) if share.live else (),
-        "messages": "" if share.live else frozen_html(content, opened.checksum),
-        "frozen_at": opened.frozen_at,
-        "version": opened.version,
-        "live": share.live,
-        "embedded": embedded,
-        "may_copy": may_copy,
-        "copy_url": f"{request.path}copy/",
-        "live_url": f"{request.path}live/",
-        "files": files,
-        "ticket": tickets.issue(request, share) if may_copy or share.live or files else "",
-    }
-    return _show(request, "shared/page.html", context, share)
+    return Pieces(_body(request, "shared/page.html", {
+        "content": content, "date": moment(content["date"]), "drawn": drawn_messages(content, opened.keys),
+        "frozen_at": opened.frozen_at, "version": opened.version, "live": share.live, "embedded": embedded,
+        "may_copy": may_copy, "files": files, "ticket": TICKET,
+    }))  # fmt: skip
 
 
 def _gone(
     request: HttpRequest, reader: reading.Reader | None = None, *, busy: bool = False
 ) -> HttpResponseBase:
     if reader is not None:
-        _guesses().note(_trier(reader))
+        tries.note(reader)
     response = _show(request, "shared/gone.html", {"busy": busy})
     response.status_code = 429 if busy else 404
     if busy:
@@ -173,27 +176,28 @@ def _gone(
     return response
 
 
-def _show(
-    request: HttpRequest, template: str, context: dict[str, Any], share: Share | None = None
-) -> HttpResponseBase:
+def _show(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponseBase:
+    return sealed(request, _sent(request, _pieces(_body(request, template, context))))
+
+
+def _body(request: HttpRequest, template: str, context: dict[str, Any]) -> bytes:
     # Without the request: no context processor may ask for a cookie's token or a session here.
-    theme = request.COOKIES.get(THEME_COOKIE, "system")
-    context["theme"] = theme if theme in THEMES else "system"
-    body = render_to_string(template, context).encode()
-    response = HttpResponse(body)
+    return render_to_string(template, context | {"theme": theme_of(request.COOKIES)}).encode()
+
+
+@lru_cache(maxsize=32)
+def _pieces(body: bytes) -> Pieces:
+    """Of the few pages that are the same for everybody."""
+    return Pieces(body)
+
+
+def _sent(request: HttpRequest, pieces: Pieces, ticket: str = "") -> HttpResponse:
+    zipped = bool(_GZIP.search(request.headers.get("Accept-Encoding", "")))
+    response = HttpResponse(pieces.zipped(ticket) if zipped else pieces.plain(ticket))
     patch_vary_headers(response, ("Accept-Encoding",))
-    if len(body) > 1000 and _GZIP.search(request.headers.get("Accept-Encoding", "")):
-        # A page with a ticket is one reader's own, and its length must not give the ticket away.
-        alike = not context.get("ticket") and len(body) <= _ALIKE
-        response.content = _zipped(body) if alike else compress_string(body, max_random_bytes=100)
+    if zipped:
         response["Content-Encoding"] = "gzip"
-    return sealed(request, response, share)
-
-
-@lru_cache(maxsize=64)
-def _zipped(body: bytes) -> bytes:
-    """The page of all readers without a name, compressed once: that costs more than all the rest of it."""
-    return gzip.compress(body, mtime=0)
+    return response
 
 
 def _ours(request: HttpRequest) -> bool:
@@ -205,12 +209,3 @@ def _ours(request: HttpRequest) -> bool:
 def _origins(origins: Any) -> list[str]:
     """Origins as a header may hold them; what could end the rule or widen it is left out."""
     return [o for o in origins if o.startswith(("https://", "http://")) and not set(o) & set(" ;,'*")]
-
-
-def _trier(reader: reading.Reader) -> str:
-    return f"user {reader.user.pk}" if reader.user else reader.network
-
-
-@cache
-def _guesses() -> Throttle:
-    return Throttle(settings.SHARE_GUESSES, 60.0)

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user
 from django.db import DatabaseError, InterfaceError
@@ -52,7 +52,8 @@ def live(request: HttpRequest, token: str) -> HttpResponseBase:
     if sum(len(room.seats) for room in _rooms.values()) >= MAX_READERS:
         return sealed(request, HttpResponse(status=503))
     seat = Seat(share.pk, reader, request.session.session_key if reader.user else None)
-    stream = _stream(share, seat, translation.get_language() or "en")
+    place = Place(share.pk, share.conversation.public_id, translation.get_language() or "en")
+    stream = _stream(place, seat)
     response = StreamingHttpResponse(stream, content_type="text/event-stream; charset=utf-8")
     response["X-Accel-Buffering"] = "no"
     return sealed(request, response)
@@ -68,32 +69,50 @@ class Seat:
         self.news = asyncio.Event()
 
     def put(self, order: list[str] | None, items: dict[str, str]) -> None:
-        """Something to show; `order` None ends the stream."""
+        """Something to show; `order` None ends the stream. Nobody changes `items` afterwards."""
         self.order = order
-        self.items = {key: html for key, html in {**self.items, **items}.items() if key in (order or ())}
+        if self.items:  # else all who are in step hold the same, and it is written once for them
+            items = {key: html for key, html in {**self.items, **items}.items() if key in (order or ())}
+        self.items = items
         self.news.set()
 
     def may_stay(self) -> bool:
-        """Whether this person may still read; asks the database. Blocks."""
-        if self.reader.user is not None:
-            asking: Any = SimpleNamespace(session=SessionStore(self.session_key))
-            user = get_user(asking)
-            if not user.is_authenticated or user.pk != self.reader.user.pk:
-                return False
+        """Whether this colleague may still read; asks the database. Blocks."""
+        asking: Any = SimpleNamespace(session=SessionStore(self.session_key))
+        user = get_user(asking)
+        if self.reader.user is None or user.pk != self.reader.user.pk or not user.is_authenticated:
+            return False
         return reading.find_again(self.share_pk, self.reader) is not None
+
+
+class Place(NamedTuple):
+    """A link, its conversation's id, and a language: what makes a room."""
+
+    share_pk: int
+    thread_id: str
+    language: str
+
+
+class View(NamedTuple):
+    """What a room shows: keys in order (None when the link is over) and the HTML of each; and whether
+    readers without a name may see it."""
+
+    order: list[str] | None
+    items: dict[str, str]
+    nameless: bool
 
 
 class Room:
     """The readers of one live link in one language."""
 
-    def __init__(self, share: Share, language: str) -> None:
-        self.share, self.language = share, language
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.seats: set[Seat] = set()
-        self.order: list[str] | None = []
-        self.items: dict[str, str] = {}
+        self.view = View([], {}, True)
         self.ready = asyncio.Event()
         self._bell = asyncio.Event()
-        self._topics = (thread_topic(share.conversation.public_id), topic_of(share))
+        self._frames: list[tuple[dict[str, str], list[str], bytes]] = []
+        self._topics = (thread_topic(place.thread_id), topic_of(place.share_pk))
         self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     def deliver(self, topic: str, seq: int, frame: str) -> None:
@@ -105,18 +124,27 @@ class Room:
         self.seats.discard(seat)
         if not self.seats:
             self._task.cancel()
-            if _rooms.get((self.share.pk, self.language)) is self:
-                del _rooms[self.share.pk, self.language]
+            if _rooms.get(self.place) is self:
+                del _rooms[self.place]
+
+    def frame(self, order: list[str], items: dict[str, str]) -> bytes:
+        """The event that shows `items`; written once for all who are shown the very same."""
+        for known, known_order, frame in self._frames:
+            if known is items and known_order is order:
+                return frame
+        data = json.dumps({"order": order, "items": items}, ensure_ascii=False)
+        self._frames = [*self._frames[-1:], (items, order, f"event: show\ndata: {data}\n\n".encode())]
+        return self._frames[-1][2]
 
     async def _run(self) -> None:
         hub = runtime.current().hub
         for topic in self._topics:
             await hub.watch(topic, self)
         try:
-            while self.order is not None:
+            while self.view.order is not None:
                 self._bell.clear()
                 await self._refresh()
-                pause = PACE + sum(map(len, list(self.items.values())[-1:])) / BYTES_A_SECOND
+                pause = PACE + sum(map(len, list(self.view.items.values())[-1:])) / BYTES_A_SECOND
                 await asyncio.sleep(pause)
                 await _until(self._bell, LOOK)
         finally:
@@ -124,29 +152,31 @@ class Room:
                 hub.unwatch(topic, self)
 
     async def _refresh(self) -> None:
+        before = self.view
         try:
-            order, items = await threads.run(_read, self.share.pk, self.language)
+            view = self.view = await threads.run_reader(_read, self.place.share_pk, self.place.language)
         except (DatabaseError, InterfaceError):
             return
-        changed = {key: html for key, html in items.items() if self.items.get(key) != html}
-        if changed or order != self.order:
-            for seat in self.seats:
-                seat.put(order, changed)
-        self.order, self.items = order, items
+        changed = {key: html for key, html in view.items.items() if before.items.get(key) != html}
+        for seat in self.seats:
+            if not view.nameless and seat.reader.user is None:
+                seat.put(None, {})
+            elif changed or view.order != before.order:
+                seat.put(view.order, changed)
         self.ready.set()
 
 
-_rooms: dict[tuple[int, str], Room] = {}
+_rooms: dict[Place, Room] = {}
 
 
-def _read(share_pk: int, language: str) -> tuple[list[str] | None, dict[str, str]]:
-    """Keys in order and the HTML of each; None for a link that is over. Blocks."""
+def _read(share_pk: int, language: str) -> View:
+    """What a room shows now. Blocks."""
     share = (
         Share.objects.select_related("conversation__owner")
         .filter(pk=share_pk, revoked_at=None, conversation__deleted_at=None).first()
     )  # fmt: skip
     if share is None or ends_at(share) <= timezone.now():
-        return None, {}
+        return View(None, {}, False)
     opened = reading.opened(share)
     author = opened.content.get("author", "")
     with translation.override(language):
@@ -154,23 +184,25 @@ def _read(share_pk: int, language: str) -> tuple[list[str] | None, dict[str, str
             key: message_html(message, author, key)
             for key, message in zip(opened.keys, opened.content["messages"], strict=True)
         }
-    return list(opened.keys), items
+    nameless = reading.find_again(share_pk, reading.Reader(None, "")) is not None
+    return View(list(opened.keys), items, nameless)
 
 
-async def _stream(share: Share, seat: Seat, language: str) -> AsyncIterator[bytes]:
-    room = _rooms.get((share.pk, language))
+async def _stream(place: Place, seat: Seat) -> AsyncIterator[bytes]:
+    room = _rooms.get(place)
     if room is None:
-        room = _rooms[share.pk, language] = Room(share, language)
+        room = _rooms[place] = Room(place)
     room.seats.add(seat)
     looked = time.monotonic()
     try:
         yield b": stkweb\n\n"
         await _until(room.ready, 10.0)
-        seat.put(room.order, room.items)
+        if seat.reader.user is not None or room.view.nameless:
+            seat.put(room.view.order, room.view.items)
         while True:
             await _until(seat.news, LOOK)
             if time.monotonic() - looked >= LOOK:
-                if not await threads.run(seat.may_stay):
+                if seat.reader.user is not None and not await threads.run_reader(seat.may_stay):
                     seat.put(None, {})
                 looked = time.monotonic()
                 yield b": still here\n\n"
@@ -180,9 +212,9 @@ async def _stream(share: Share, seat: Seat, language: str) -> AsyncIterator[byte
             if seat.order is None:
                 yield b"event: end\ndata: {}\n\n"
                 return
-            data = json.dumps({"order": seat.order, "items": seat.items}, ensure_ascii=False)
+            frame = room.frame(seat.order, seat.items)
             seat.items = {}
-            yield f"event: show\ndata: {data}\n\n".encode()
+            yield frame
     finally:
         room.leave(seat)
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from chat.actions import share_reading, sharing
 from chat.models import Agent, AuditEvent, Conversation, Message, Share, State
 from chat.sharing.snapshot import Shown
-from chat.views import shared
+from chat.views import share_tries
 from tests.serving import agent, make_agent, serving
 
 __all__ = ["agent", "make_agent", "serving"]
@@ -41,7 +41,7 @@ class Link:
 @pytest.fixture(autouse=True)
 def _fresh_counters() -> None:
     """Wrong tries are counted for the process; each test begins with none."""
-    shared._guesses.cache_clear()
+    share_tries.guesses.cache_clear()
     share_reading._wrong_passphrases.cache_clear()
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from chat.actions import Refused, sharing
 from chat.models import AuditEvent, Conversation, Message, Share
-from chat.sharing.snapshot import Shown, difference
+from chat.models.audit_log import canonical
+from chat.sharing.snapshot import CHOICES, Part, Shown, Source, difference, freeze
 from tests.sharing.conftest import PASSPHRASE, Link, add_turn
 from tests.sharing.pages import fields_of
 
@@ -79,6 +80,14 @@ def test_a_revoked_link_is_not_published_again(link: Link, owner: Client, alice:
     answer = owner.post(f"/shares/{link.row.public_id}/publish/", {**page, "action": "make"})
     assert answer.status_code == 404
     assert link.row.versions.count() == 1
+
+
+def test_what_was_frozen_with_counts_and_files_is_no_difference_to_itself() -> None:
+    usage: dict[str, int | None] = {"user": 11, "enrichment": 0, "output": 361, "total": 372}
+    files = ({"id": "01F", "name": "plan.pdf", "size": 48},)
+    parts = [Part("1", "question", "Q", files=files), Part("2", "answer", "A", "Demo", "hm", usage)]
+    content = freeze(Source("t", "2026-11-21T10:31+00:00", "alice", parts), Shown(CHOICES)).content
+    assert not difference(json.loads(canonical(content)), content)
 
 
 MESSAGES = st.lists(st.sampled_from("abcde"), max_size=8)

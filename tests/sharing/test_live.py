@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -35,7 +37,7 @@ class Reader:
         self.page.raise_for_status()
         found = re.search(r'data-live="([^"]+)"', self.page.text)
         assert found, "a live page names its stream"
-        self.stream = server.base_url + found[1].replace("&amp;", "&")
+        self.stream = urljoin(address, html.unescape(found[1]))
 
     @contextmanager
     def events(self) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:

@@ -199,9 +199,9 @@ def test_it_takes_the_same_time_to_refuse_whatever_the_reason(
     settings.SHARE_GUESSES = 1_000_000
     settings.PASSWORD_HASHERS = ["tests.sharing.test_opening.CostlyHasher"]
     from chat.actions import share_reading
-    from chat.views import shared
+    from chat.views import share_tries
 
-    shared._guesses.cache_clear()
+    share_tries.guesses.cache_clear()
     share_reading._some_hash.cache_clear()
     links = {how: share(conversation, passphrase=PASSPHRASE) for how in ("revoked", "expired", "used up")}
     for how, link in links.items():
