@@ -107,6 +107,8 @@ def _messages() -> dict[str, str]:
         "give_output": _("Give this output"),
         "sources": _("Sources:"),
         "tokens": _("{total} tokens"),
+        "tokens_estimated": _("about {total} tokens (estimated)"),
+        "tokens_and_estimated": _("and about {total} tokens (estimated)"),
         "tokens_unknown": _("Tokens: not reported"),
         "user_tokens": _("{n} asked"),
         "user_unknown": _("asked: not reported"),

@@ -22,8 +22,8 @@ class Branch:
 
     `siblings` maps a message's key to the public ids of the answers (or questions) that share its
     parent, oldest first; `parents` to its parent's public id; `usage` an answer's public id to the
-    ledger's sums as (user, enrichment, output), None where nothing was reported; `files` a message's key
-    to the files it carries.
+    ledger's sums as (user, enrichment, output), None where nothing was reported; `estimated` to the tokens
+    that we estimated beside them; `files` a message's key to the files it carries.
     """
 
     messages: list[Message]
@@ -32,6 +32,7 @@ class Branch:
     usage: Mapping[str, tuple[int | None, int | None, int | None]] = field(default_factory=dict)
     earlier: bool = False
     files: Mapping[int, list[ContextFile]] = field(default_factory=dict)
+    estimated: Mapping[str, int] = field(default_factory=dict)
 
 
 def path_to(
@@ -66,7 +67,8 @@ def read_branch(
     parents = {m.pk: tree[m.parent_id][1] if m.parent_id else None for m in messages}
     ended = [m.public_id for m in messages if m.role == Message.Role.ASSISTANT and not m.is_running]
     files = files_of(messages) if conversation.has_files else {}
-    return Branch(messages, siblings, parents, usage_of(ended) if ended else {}, earlier, files)
+    usage, estimated = used_by(ended) if ended else ({}, {})
+    return Branch(messages, siblings, parents, usage, earlier, files, estimated)
 
 
 def files_of(messages: Iterable[Message]) -> dict[int, list[ContextFile]]:
@@ -89,20 +91,29 @@ def _siblings(messages: list[Message], tree: dict[int, tuple[int | None, str]]) 
 def usage_of(message_ids: Iterable[str]) -> dict[str, tuple[int | None, int | None, int | None]]:
     """What was reported for these answers, by the ledger. Several calls of one answer are added up; a
     kind that none of them reported stays None."""
-    found: dict[str, tuple[int | None, int | None, int | None]] = {}
-    reported = LedgerEntry.objects.filter(
-        message_id__in=list(message_ids), certainty=LedgerEntry.Certainty.REPORTED
-    )
-    rows = reported.filter(
+    return used_by(message_ids)[0]
+
+
+def used_by(
+    message_ids: Iterable[str],
+) -> tuple[dict[str, tuple[int | None, int | None, int | None]], dict[str, int]]:
+    """What was reported for these answers, as `usage_of` has it, and beside it how many tokens we estimated
+    for calls of theirs that were cut off."""
+    reported: dict[str, tuple[int | None, int | None, int | None]] = {}
+    estimated: dict[str, int] = {}
+    rows = LedgerEntry.objects.filter(message_id__in=list(message_ids)).filter(
         Q(user_tokens__isnull=False) | Q(enrichment_tokens__isnull=False) | Q(output_tokens__isnull=False)
     )
-    for message_id, *counts in rows.values_list(
-        "message_id", "user_tokens", "enrichment_tokens", "output_tokens"
+    for message_id, certainty, *counts in rows.values_list(
+        "message_id", "certainty", "user_tokens", "enrichment_tokens", "output_tokens"
     ):
-        before = found.get(message_id, (None, None, None))
+        if certainty == LedgerEntry.Certainty.ESTIMATED:
+            estimated[message_id] = estimated.get(message_id, 0) + sum(n or 0 for n in counts)
+            continue
+        before = reported.get(message_id, (None, None, None))
         user, enrichment, output = (plus(a, b) for a, b in zip(before, counts, strict=True))
-        found[message_id] = (user, enrichment, output)
-    return found
+        reported[message_id] = (user, enrichment, output)
+    return reported, estimated
 
 
 def plus(a: int | None, b: int | None) -> int | None:

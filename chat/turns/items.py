@@ -103,11 +103,12 @@ def answer(
     parent: str | None,
     siblings: Sequence[str],
     usage: Counts | None,
+    estimated: int | None = None,
     place: Mapping[str, int] | None = None,
     waited: int | None = None,
 ) -> items.Item:
-    """The item of an answer, as far as it goes. `place` is where a waiting one waits, `waited` for how
-    many seconds the agent has owed it."""
+    """The item of an answer, as far as it goes. `estimated` is tokens of calls that were cut off, `place`
+    where a waiting one waits, `waited` for how many seconds the agent has owed it."""
     return items.assistant_message(
         id=message.public_id,
         thread_id=thread_id,
@@ -123,6 +124,7 @@ def answer(
             "ended_at": _iso(message.ended_at),
             "duration_ms": message.duration_ms,
             "usage": usage_json(usage),
+            "estimated": estimated,
             "sources": message.sources,
             "continues": parent if message.continues else None,
             "siblings": list(siblings),
@@ -160,6 +162,7 @@ def of_branch(conversation: Conversation, branch: Branch) -> list[items.Item]:
                 parent=parent,
                 siblings=branch.siblings[message.pk],
                 usage=branch.usage.get(message.public_id),
+                estimated=branch.estimated.get(message.public_id),
             )
         )
         if not message.is_running:

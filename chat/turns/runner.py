@@ -289,6 +289,7 @@ class Runner:
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
         ending.apply_to(turn.answer)
         turn.counts = _sum([*turn.spent, None if ending.estimated else ending.usage])
+        turn.estimated = ending.usage.total if ending.estimated and ending.usage else None
         for item in (turn.item(), *turn.calls()):
             turn.publish(events.item_done(item))
         spec = turn.spec

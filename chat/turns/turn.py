@@ -82,9 +82,9 @@ class Turn:
     __slots__ = (
         "_came", "_frame_of", "_hub", "_joined", "_parts", "_rate", "_refilled", "_sign", "_thought_shown",
         "_thoughts", "_timer", "_tokens", "_topic", "_waiting", "answer", "begun", "call_started",
-        "call_started_at", "call_text", "cancelled", "counts", "done", "early", "ending", "first_delta_ms",
-        "key", "lost", "on_shown", "place", "request", "saved_seq", "seq", "spec", "spent", "started",
-        "stopping", "task", "unsaved_bytes",
+        "call_started_at", "call_text", "cancelled", "counts", "done", "early", "ending", "estimated",
+        "first_delta_ms", "key", "lost", "on_shown", "place", "request", "saved_seq", "seq", "spec", "spent",
+        "started", "stopping", "task", "unsaved_bytes",
     )  # fmt: skip
 
     def __init__(self, spec: TurnSpec, hub: Hub) -> None:
@@ -110,6 +110,7 @@ class Turn:
         self.first_delta_ms: int | None = None
         #: Known at the end; whoever looks between the end and the turn's removal sees it too.
         self.counts: items.Counts | None = None
+        self.estimated: int | None = None
         self.spent: list[Usage | None] = []
         self.place: Place | None = None
         self.task: asyncio.Task[None] | None = None
@@ -343,6 +344,7 @@ class Turn:
             parent=self.spec.parent,
             siblings=self.spec.siblings,
             usage=self.counts,
+            estimated=self.estimated,
             place=_place_json(self.place),
             waited=self.waited,
         )

@@ -86,6 +86,7 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "state": facts["state"],
         "error": _error(facts["error"], bare=not text),
         "usage": facts["usage"],
+        "estimated": facts.get("estimated"),
         "duration_ms": facts["duration_ms"],
         "reasoning_html": _html(thoughts) if thoughts else "",
         "reasoning_seconds": round(facts["reasoning_ms"] / 1000) if facts["reasoning_ms"] else None,

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import audit
 from chat.actions import budgets as verbs
-from chat.models import Budget
+from chat.models import Budget, LedgerEntry
 from chat.models.prices import AMOUNT_UNIT
 from chat.turns.spending import limit_of
 from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
@@ -56,9 +56,10 @@ def mine(request: HttpRequest) -> HttpResponseBase:
     spans = [audit.period(name, zone, now) for name, _label in PERIODS]
     reports = audit.reports([audit.Filter(*span, zone=zone, persons=(key,)) for span in spans])
     lines = [(label, _line(found.total)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
+    sure = [(label, _sure(found)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
     budgets = Budget.objects.visible_to(request.user).filter(enabled=True).select_related("agent", "team")
     reaches = [_reach(budget, request.user, now) for budget in budgets]
-    context = {"lines": lines, "reaches": reaches, "zone": str(zone), "longest": verbs.REASON}
+    context = {"lines": lines, "sure": sure, "reaches": reaches, "zone": str(zone), "longest": verbs.REASON}
     return render(request, "chat/usage.html", context)
 
 
@@ -112,6 +113,15 @@ def _line(sums: audit.Sums) -> dict[str, Any]:
         ],
         "worth": " + ".join(worth) or "–",
     }
+
+
+def _sure(report: audit.Report) -> list[dict[str, Any]]:
+    """Tokens and calls by how sure they are: reported, estimated; the calls alone where nothing is known."""
+    sums = {group.key: group.sums for group in report.by("certainty")}
+    found = [sums.get(name, audit.Sums()) for name in LedgerEntry.Certainty.values]
+    return [
+        {"calls": one.calls, "tokens": number_format(one.tokens or 0, force_grouping=True)} for one in found
+    ]
 
 
 def _reach(budget: Budget, person: Any, now: datetime) -> Reach:

@@ -194,17 +194,21 @@ def test_an_answer_that_goes_on_says_so_above_its_text(drawn_page: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("usage", "said"),
+    ("usage", "estimated", "said"),
     [
-        ({"user": 1265, "enrichment": 578, "output": 361, "total": 2204}, "2,204 tokens"),
-        ({"user": 12, "enrichment": None, "output": None, "total": 12}, "knowledge: not reported"),
-        (None, "Tokens: not reported"),
+        ({"user": 1265, "enrichment": 578, "output": 361, "total": 2204}, None, "2,204 tokens"),
+        ({"user": 12, "enrichment": None, "output": None, "total": 12}, None, "knowledge: not reported"),
+        (None, None, "Tokens: not reported"),
+        (None, 4120, "about 4,120 tokens (estimated)"),
+        ({"user": 1, "enrichment": 2, "output": 3, "total": 6}, 41, "and about 41 tokens (estimated)"),
     ],
 )
-def test_tokens_are_split_and_what_is_unknown_is_said(stage: Stage, usage: Any, said: str) -> None:
+def test_tokens_are_split_and_what_is_unknown_or_estimated_is_said(
+    stage: Stage, usage: Any, estimated: int | None, said: str
+) -> None:
     stage.event(type="thread.item.done", item=question("Q2", "Now?", "A1"))
     stage.event(type="thread.item.added", item=answer("A2", "", "Q2", "queued"))
-    stage.event(type="thread.item.done", item=answer("A2", "Yes.", "Q2", usage=usage))
+    stage.event(type="thread.item.done", item=answer("A2", "Yes.", "Q2", usage=usage, estimated=estimated))
     stage.page.wait_for_selector("#m-A2 .foot")
     assert said in stage.page.inner_text("#m-A2 .tokens")
 

@@ -14,6 +14,7 @@ from chat.agents import AgentError, AgentRequest, Take, TextDelta
 from chat.agents.errors import CODES
 from chat.faults import FAULTS
 from chat.models import Agent, LedgerEntry, Message, State
+from chat.models.branches import read_branch
 from chat.turns import items
 from chat.turns.endings import Ending
 from tests.agent_server import (
@@ -171,9 +172,13 @@ def test_a_stop_ends_the_turn_and_the_upstream_call_within_a_second(
     assert call.closed_by == "client"
     assert (answer.state, answer.text, answer.error_code) == (State.STOPPED, text, "")
     assert len(endings_in(watcher, answer)) == 1
-    assert endings_in(watcher, answer)[0]["stkweb"]["usage"] is None
+    shown = endings_in(watcher, answer)[0]["stkweb"]
     entry = ledger_of(answer)
     assert (entry.certainty, entry.outcome) == ("estimated", "stopped")
+    about = (entry.user_tokens or 0) + (entry.output_tokens or 0)
+    assert (shown["usage"], shown["estimated"]) == (None, about)
+    drawn = items.of_branch(answer.conversation, read_branch(answer.conversation))[-1]["stkweb"]
+    assert (drawn["usage"], drawn["estimated"]) == (None, about), "by the ledger too"
     assert counts(entry) == (1, None, -(-len(text) // 4) or None)
 
 

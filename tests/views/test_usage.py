@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -43,6 +44,20 @@ def test_it_shows_ones_own_numbers_alone(
     assert "1,234" in page and "not reported" in page
     assert "98,765" not in page
     assert "No budget limits you." in page
+
+
+def test_it_tells_what_was_reported_estimated_and_not_known_apart(
+    client_of: Callable[[Any], Client], alice: Any
+) -> None:
+    spend(alice, user_tokens=1200, output_tokens=34)
+    for _ in range(2):
+        spend(alice, user_tokens=20, output_tokens=1, certainty="estimated")
+    nothing = dict.fromkeys(("user_tokens", "enrichment_tokens", "output_tokens"))
+    spend(alice, certainty="unknown", **nothing)
+    page = client_of(alice).get("/usage/").content.decode()
+    row = page[page.index("Estimated by us") :].split("</tr>")[1]
+    cells = re.findall("<td>(.*?)</td>", row)
+    assert cells == ["1,234 tokens · 1 call", "about 42 tokens · 2 calls", "1 call"]
 
 
 def test_it_shows_how_far_budgets_reach_and_when_they_are_used_up(

@@ -113,12 +113,12 @@ export function notice(item, { idle, onward }) {
 
 /** The quiet row under an answer: its tokens, and what may be done with it. @param {Item} item @param {Open} open */
 export function foot(item, { idle, onward }) {
-  const { state, usage } = item.stkweb ?? {};
+  const { state, usage, estimated } = item.stkweb ?? {};
   const failed = state === "failed" || state === "interrupted";
   const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
     idle && (!failed || onward) && button("retry", t("retry"), "retry"),
     idle && !failed && onward && button("continue", t("continue"), "continue"));
-  return h("div", { class: "foot" }, tokens(usage), acts);
+  return h("div", { class: "foot" }, tokens(usage, estimated), acts);
 }
 
 /** The three sentences for an error. @param {any} error @param {boolean} [bare] whether nothing of the answer had arrived */
@@ -179,9 +179,11 @@ export function told(facts) {
   return lines.length ? h("div", { class: "told" }, ...lines.map((name) => h("p", {}, t(name, { count: facts[name] })))) : null;
 }
 
-function tokens(usage) {
+/** @param {any} usage as the agent reported it @param {number|null} [estimated] tokens of a call that was cut off, by our estimate */
+function tokens(usage, estimated) {
   const kinds = ["user", "enrichment", "output"];
-  if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, t("tokens_unknown"));
+  const about = (key) => h("span", {}, t(key, { total: number(estimated ?? 0) }));
+  if (!usage || kinds.every((kind) => usage[kind] == null)) return h("div", { class: "tokens" }, estimated ? about("tokens_estimated") : t("tokens_unknown"));
   const total = usage.total ?? kinds.reduce((sum, kind) => sum + (usage[kind] ?? 0), 0);
   const sum = kinds.reduce((all, kind) => all + (usage[kind] ?? 0), 0) || 1;
   const bar = svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -193,7 +195,7 @@ function tokens(usage) {
   }
   const said = (kind) => (usage[kind] == null ? t(`${kind}_unknown`) : t(`${kind}_tokens`, { n: number(usage[kind]) }));
   return h("div", { class: "tokens" }, bar, h("span", {}, t("tokens", { total: number(total) })),
-    h("ul", {}, ...kinds.map((kind) => h("li", {}, h("i", { class: kind, "aria-hidden": "true" }), said(kind)))));
+    h("ul", {}, ...kinds.map((kind) => h("li", {}, h("i", { class: kind, "aria-hidden": "true" }), said(kind)))), estimated && about("tokens_and_estimated"));
 }
 
 /**
