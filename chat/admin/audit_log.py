@@ -23,6 +23,7 @@ from django.views.decorators.http import require_safe
 from chat.actions.recording import record
 from chat.admin.bases import ReadOnly
 from chat.models import AuditEvent
+from chat.models.audit_actions import label_of
 from chat.threads import write_transaction
 
 #: Events read at a time for a file.
@@ -55,7 +56,11 @@ class _Distinct(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         rows = AuditEvent.objects.order_by(self.column).values_list(self.column, flat=True).distinct()
-        return [(value, value) for value in rows[:500] if value]
+        return [(value, self.said(value)) for value in rows[:500] if value]
+
+    def said(self, value: str) -> str:
+        """A value as the list of choices has it."""
+        return value
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
@@ -75,19 +80,22 @@ class ActionFilter(_Distinct):
     title = _("action")
     parameter_name = column = "action"
 
+    def said(self, value: str) -> str:
+        return label_of(value)
+
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly):
-    list_display = ("created_at", "actor", "action", "target", "brief", "address")
+    list_display = ("created_at", "actor", "what", "target", "brief", "address")
     list_filter = (PeriodFilter, ActionFilter, ActorFilter)
     search_fields = ("actor", "action", "target", "request_id", "digest", "data")
     search_help_text = _("Person, action, target, request, digest, or a word of the details.")
     date_hierarchy = "created_at"
     actions = None
     change_list_template = "admin/audit/log.html"
-    fields = ("created_at", "actor", "action", "target", "before_and_after", "details", "address",
+    fields = ("created_at", "actor", "what", "action", "target", "before_and_after", "details", "address",
               "request_id", "previous", "digest", "holds")  # fmt: skip
-    readonly_fields = ("before_and_after", "details", "holds")
+    readonly_fields = ("what", "before_and_after", "details", "holds")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.lines))
@@ -119,6 +127,10 @@ class AuditEventAdmin(ReadOnly):
             f'attachment; filename="stkweb-audit-log-{timezone.now():%Y-%m-%d}.jsonl"'
         )
         return response
+
+    @admin.display(description=_("what happened"), ordering="action")
+    def what(self, event: AuditEvent) -> str:
+        return label_of(event.action)
 
     @admin.display(description=_("details"))
     def brief(self, event: AuditEvent) -> str:
