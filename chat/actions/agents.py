@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from chat.actions.agent_checks import check_agent, check_secret, problems
+from chat.actions.budgets import record_lost
 from chat.actions.recording import record, record_change, state_of
 from chat.agents.presets import PRESETS
 from chat.agents.stackspot import DEFAULT_BASE_URL, DEFAULT_TOKEN_URL
@@ -87,6 +88,7 @@ def delete_agents(agents: Iterable[Agent]) -> None:
     """Take agents away; conversations and the ledger keep their names."""
     with write_transaction():
         for agent in list(agents):
+            record_lost(agent=agent)
             record_change("agent.deleted", f"agent:{agent.name}", _recorded(agent), {})
             agent.delete()
 

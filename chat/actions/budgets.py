@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from chat import audit
-from chat.actions.recording import record
+from chat.actions.recording import record, record_change, state_of
 from chat.actions.refusals import Refused
 from chat.models import Budget, BudgetConsent, BudgetPeriod, BudgetRequest, BudgetTold
 from chat.strings import budget_texts
@@ -21,6 +21,9 @@ from chat.turns import spending, warning
 
 #: Characters of a reason.
 REASON = 1000
+#: What the audit log is told of a budget.
+FIELDS = ("scope", "team", "person", "agent", "measure", "currency", "limit", "period", "hard", "contact",
+          "enabled")  # fmt: skip
 
 
 def ask_for_more(user: Any, *, budget: str, reason: str) -> BudgetRequest:
@@ -53,6 +56,12 @@ def go_over(user: Any, *, budget: str) -> None:
             record("budget.confirmed", f"budget:{row.public_id}", {
                 "used": period.used, "limit": spending.limit_of(row, now), "start": period.start.isoformat(),
             }, actor=user)  # fmt: skip
+
+
+def record_lost(**of: Any) -> None:
+    """Record that the budgets of a person, team or agent go with it. Inside that transaction."""
+    for budget in Budget.objects.filter(**of):
+        record_change("budget.deleted", f"budget:{budget.public_id}", state_of(budget, FIELDS), {})
 
 
 def _named(user: Any, budget: str) -> Budget:

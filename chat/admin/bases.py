@@ -24,6 +24,9 @@ class Recorded(admin.ModelAdmin):  # type: ignore[type-arg]
         """What the row is called in the log."""
         return str(row)
 
+    def record_lost(self, row: Any) -> None:
+        """Records what goes with a row that is about to be deleted."""
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         stored = self.model._default_manager.filter(pk=obj.pk).first() if change else None
         form.recorded_before = state_of(stored, self.record_fields) if stored else {}
@@ -46,6 +49,7 @@ class Recorded(admin.ModelAdmin):  # type: ignore[type-arg]
         with write_transaction():
             for row in list(rows):
                 before = state_of(row, self.record_fields)
+                self.record_lost(row)
                 record_change(f"{self.record_kind}.deleted", self._target(row), before, {})
                 row.delete()
 

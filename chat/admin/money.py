@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from chat.actions.budgets import FIELDS as BUDGET_FIELDS
 from chat.actions.recording import record_change, state_of
 from chat.admin.bases import Recorded
 from chat.models import Agent, Membership
@@ -214,8 +215,7 @@ class BudgetAdmin(Recorded):
     autocomplete_fields = ("person",)
     inlines = (GrantInline,)
     record_kind = "budget"
-    record_fields = ("scope", "team", "person", "agent", "measure", "currency", "limit", "period", "hard",
-                     "contact", "enabled")  # fmt: skip
+    record_fields = BUDGET_FIELDS
 
     def record_name(self, row: Any) -> str:
         return str(row.public_id)

@@ -13,6 +13,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
+from chat.actions.budgets import record_lost
 from chat.actions.recording import record
 from chat.admin.bases import Recorded
 from chat.threads import write_transaction
@@ -30,6 +31,9 @@ class PersonAdmin(Recorded, UserAdmin):  # type: ignore[type-arg]
         "username", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser", "groups",
         "user_permissions",
     )  # fmt: skip
+
+    def record_lost(self, row: Any) -> None:
+        record_lost(person=row)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Django's answer without its list, which would name thousands of rows."""
@@ -52,3 +56,6 @@ class PersonAdmin(Recorded, UserAdmin):  # type: ignore[type-arg]
 class TeamAdmin(Recorded, GroupAdmin):
     record_kind = "group"
     record_fields = ("name", "permissions")
+
+    def record_lost(self, row: Any) -> None:
+        record_lost(team=row)

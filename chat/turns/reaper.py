@@ -89,7 +89,7 @@ def _enter(call: PendingCall) -> None:
     """Enter what was estimated of a call that nobody reads any more."""
     with write_transaction():
         if PendingCall.objects.filter(pk=call.pk).delete()[0]:
-            spending.enter(call.taken_up())
+            spending.enter(call.taken_up(), [call.message_id])
 
 
 def _interrupt(answer: Message) -> Reaped | None:

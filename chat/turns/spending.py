@@ -28,6 +28,7 @@ from chat.models import (
     LedgerEntry,
     Membership,
     Message,
+    PendingCall,
 )  # fmt: skip
 from chat.models.ledger import lock_chain
 from chat.models.prices import Prices, amount_of
@@ -146,15 +147,22 @@ def period_of(budget: Budget, now: datetime) -> BudgetPeriod:
 
 def enter(entries: Sequence[LedgerEntry], answers: Sequence[str] = ()) -> None:
     """Append entries to the ledger, count them for their budgets, and give back what was reserved for
-    those of `answers` (public ids) that do not run any more. The last step of a transaction."""
+    those of `answers` (public ids) that are over. The last step of a transaction."""
     LedgerEntry.objects.append(entries)
     if not in_force():
         return
     for entry in entries:
         for budget in of(entry.user_id, entry.agent_id):
             _count(budget, entry)
-    running = Message.objects.running().filter(public_id__in=answers).values("public_id")
-    release(BudgetHold.objects.filter(message_id__in=answers).exclude(message_id__in=running))
+    release(_idle(BudgetHold.objects.filter(message_id__in=answers)))
+
+
+def _idle(holds: Any) -> Any:
+    """Those of `holds` whose answer neither runs nor is a call that is still read to its end."""
+    running = Message.objects.running().values("public_id")
+    return holds.exclude(message_id__in=running).exclude(
+        message_id__in=PendingCall.objects.values("message_id")
+    )
 
 
 def _count(budget: Budget, entry: LedgerEntry) -> None:
@@ -189,8 +197,7 @@ def release_of(message_id: str) -> None:
 def release_stale() -> None:
     """Give back what is held for answers that do not run any more, however that came about."""
     old = timezone.now() - timedelta(seconds=settings.LIMIT_TURN) - STALE
-    running = Message.objects.running().values("public_id")
-    release(BudgetHold.objects.filter(created_at__lt=old).exclude(message_id__in=running))
+    release(_idle(BudgetHold.objects.filter(created_at__lt=old)))
 
 
 __all__ = [

@@ -142,3 +142,37 @@ def test_staff_without_permissions_sees_none_of_it(staff: Any, model: str) -> No
     client.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")
     assert client.get(f"/admin/chat/{model}/").status_code == 403
     assert client.post(f"/admin/chat/{model}/add/", PRICE).status_code == 403
+
+
+def test_a_budget_that_goes_with_its_person_team_or_agent_is_recorded(
+    admin: Client, alice: Any, demo_agent: Agent
+) -> None:
+    team = Group.objects.create(name="Data")
+    common: dict[str, Any] = {"measure": "tokens", "limit": 7, "period": "day"}
+    for scope, of, address in (
+        ("person", {"person": alice}, f"auth/user/{alice.pk}"),
+        ("team", {"team": team}, f"auth/group/{team.pk}"),
+        ("agent", {"agent": demo_agent}, f"chat/agent/{demo_agent.pk}"),
+    ):
+        budget = Budget.objects.create(scope=scope, **of, **common)
+        admin.post(f"/admin/{address}/delete/", {"post": "yes"})
+        assert not Budget.objects.exists(), scope
+        event = last("budget.deleted")
+        assert (event.actor, event.target) == ("administrator", f"budget:{budget.public_id}")
+        assert (event.data["before"]["limit"], event.data["before"]["scope"]) == (7, scope)
+
+
+def test_a_raised_limit_is_warned_of_anew(admin: Client, administrator: Any) -> None:
+    from chat.actions.budgets import notices
+    from chat.turns import spending
+
+    admin.post(ADD, {**BUDGET, "amount": "100"})
+    budget = Budget.objects.get()
+    period = spending.period_of(budget, timezone.now())
+    type(period).objects.update(used=85, warned=80)
+    assert [said[:4] for said in notices(administrator)] == ["80 %"]
+    admin.post(f"/admin/chat/budget/{budget.pk}/change/", {**BUDGET, "amount": "150"})
+    period.refresh_from_db()
+    assert period.warned == 50
+    type(period).objects.update(used=130, warned=80)
+    assert [said[:4] for said in notices(administrator)] == ["80 %"]

@@ -49,6 +49,22 @@ def test_a_soft_budget_is_confirmed_and_the_question_goes_out(server: Server, vi
     assert rows == [("alice",)], "asked and recorded once"
 
 
+def test_a_hard_budget_says_limit_reset_and_whom_to_ask_and_keeps_all(server: Server, visit: Visit) -> None:
+    budget(server)
+    page = visit("alice", server=server)
+    page.set_input_files("#upload", [FILE])
+    expect(page.locator(".given .file")).to_contain_text("Ready")
+    page.fill("#text", "/fast Hello")
+    page.press("#text", "Enter")
+    strip = page.locator("#strip")
+    expect(strip).to_contain_text("The budget of 0 tokens is used up until")
+    expect(strip).to_contain_text("Ask Dora for more")
+    expect(page.locator("#text")).to_have_value("/fast Hello")
+    expect(page.locator(".given .file")).to_have_count(1)
+    expect(page.locator(".question")).to_have_count(0)
+    expect(strip.get_by_role("button")).to_have_count(0)
+
+
 def test_another_try_over_a_soft_budget_is_confirmed_too(server: Server, visit: Visit) -> None:
     page = visit("alice", server=server)
     ask(page, "/fast Hello")

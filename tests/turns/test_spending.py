@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,7 +32,7 @@ from chat.models import (
 )  # fmt: skip
 from chat.turns import spending
 from chat.turns.reaper import Reaper
-from tests.agent_server import AgentServer, hang, say, usage
+from tests.agent_server import AgentServer, gate, hang, say, usage
 from tests.models.conftest import make_entry
 from tests.serving import Recorder, Serving, wait_for
 from tests.turns.test_runner import stop
@@ -92,6 +92,57 @@ def test_parallel_sends_against_a_budget_of_one_make_one_call(
     assert len(agent_server.chats) == 1
     with pytest.raises(Refused, match="budget_spent"):
         serving.ask(alice)
+
+
+def test_a_stopped_call_that_is_read_to_its_end_stays_reserved_until_it_is_settled(
+    serving: Serving, alice: Any, make_agent: Any, agent_server: AgentServer
+) -> None:
+    """Else who stops could ask again before anything was counted."""
+    make_agent(on_stop=Agent.OnStop.DRAIN)
+    budget(limit=2500)
+    agent_server.answer(say("one "), gate("rest"), usage(300, None, 200))
+    sent = serving.ask(alice)
+    serving.wait_text(sent, "one ")
+    stop(alice, sent.conversation)
+    wait_for(lambda: Message.objects.get(public_id=sent.answer).state == State.STOPPED)
+    assert (period().reserved > 2000, period().used) == (True, 0)
+    with pytest.raises(Refused, match="budget_spent"):
+        serving.ask(alice)
+    agent_server.open("rest")
+    wait_for(lambda: period().used == 500, what="the tokens")
+    assert (period().reserved, BudgetHold.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_a_call_over_midnight_and_a_clock_that_jumps_count_for_the_period_they_end_in(
+    alice: Any, demo_agent: Agent, monkeypatch: Any
+) -> None:
+    budget(limit=10_000)
+    noon = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+    def at(moment: datetime, **fields: Any) -> str:
+        monkeypatch.setattr(timezone, "now", lambda: moment)
+        key = new_id()
+        assert spending.reserve(alice.pk, demo_agent, AgentRequest("x"), key) is None
+        return key
+
+    def ends(key: str, moment: datetime, tokens: int) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: moment)
+        entry = make_entry(user_tokens=tokens, output_tokens=None, started_at=noon, ended_at=moment)
+        with transaction.atomic():
+            spending.enter([entry], [key])
+
+    late = at(noon + timedelta(hours=11))
+    ends(late, noon + timedelta(hours=13), 70)  # the next day, which nobody had asked in before
+    back = at(noon)
+    ends(back, noon - timedelta(days=1), 5)  # it went back a day while it was answered
+    again = at(noon + timedelta(hours=14))
+    ends(again, noon + timedelta(hours=15), 8)
+    used = {row.start.date().day: (row.used, row.reserved) for row in BudgetPeriod.objects.all()}
+    assert used == {4: (0, 0), 5: (78, 0)}
+    at(noon - timedelta(days=1))
+    assert BudgetPeriod.objects.get(start__day=3).used == 5
+    assert BudgetHold.objects.count() == 1
 
 
 def test_what_was_used_is_settled_and_what_was_reserved_is_given_back(
