@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import audit
 from chat.actions import budgets as verbs
-from chat.models import Budget, LedgerEntry
+from chat.models import Budget, BudgetRequest, LedgerEntry
 from chat.models.prices import AMOUNT_UNIT
 from chat.turns.spending import limit_of
 from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
@@ -35,7 +35,8 @@ PERIODS = (
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a budget reaches. `until`: when it is used up at the pace so far, within its period."""
+    """How far a budget reaches. `until`: when it is used up at the pace so far, within its period;
+    `answer`: what became of one's last request for more, "" where there is none."""
 
     budget: Budget
     used: str
@@ -44,6 +45,7 @@ class Reach:
     resets_at: datetime
     until: datetime | None
     asked: bool
+    answer: str
 
 
 @never_cache
@@ -129,8 +131,23 @@ def _reach(budget: Budget, person: Any, now: datetime) -> Reach:
     used = used_now(budget, now)
     limit, passed = limit_of(budget, now), (now - start) / (end - start)
     until = start + (now - start) * (limit / used) if used and passed >= PACE and used < limit else None
+    asked = budget.requests.filter(person=person).select_related("grant").first()
+    is_open = asked is not None and asked.grant is None and asked.declined_at is None
     return Reach(
         budget, budget.shown(used), budget.shown(limit), percent_of(used, limit), end,
-        until if until and until < end else None,
-        budget.requests.filter(person=person, grant=None, declined_at=None).exists(),
+        until if until and until < end else None, is_open, _answer(budget, asked, start),
     )  # fmt: skip
+
+
+def _answer(budget: Budget, asked: BudgetRequest | None, start: datetime) -> str:
+    """What an administrator said to a request; a refusal is told while its period runs."""
+    if asked is None:
+        return ""
+    if asked.grant is not None:
+        until = date_format(timezone.localtime(asked.grant.until), "SHORT_DATETIME_FORMAT")
+        facts = {"more": budget.shown(asked.grant.extra), "until": until}
+        return _("You asked for more: %(more)s are granted until %(until)s.") % facts
+    if asked.declined_at is not None and asked.declined_at >= start:
+        when = date_format(timezone.localtime(asked.declined_at), "SHORT_DATETIME_FORMAT")
+        return _("You asked for more: it was declined on %(when)s.") % {"when": when}
+    return ""

@@ -12,7 +12,15 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from chat.models import AuditEvent, Budget, BudgetPeriod, BudgetRequest, LedgerEntry, Membership
+from chat.models import (
+    AuditEvent,
+    Budget,
+    BudgetGrant,
+    BudgetPeriod,
+    BudgetRequest,
+    LedgerEntry,
+    Membership,
+)
 from tests.models.conftest import make_entry
 
 pytestmark = pytest.mark.django_db
@@ -107,3 +115,18 @@ def test_a_forecast_needs_a_part_of_the_period(client_of: Callable[[Any], Client
     assert _reach(one, alice, start + timedelta(hours=6)).until == start + timedelta(hours=12)
     assert _reach(one, alice, start + timedelta(hours=18)).until is None, "it reaches to the end"
     assert end - start == timedelta(days=1)
+
+
+def test_the_answer_to_a_request_is_shown_to_who_asked(
+    client_of: Callable[[Any], Client], alice: Any, bob: Any
+) -> None:
+    one = Budget.objects.create(scope="everyone", limit=1000, measure="tokens", period="month")
+    now = timezone.now()
+    asked = BudgetRequest.objects.create(budget=one, person=alice, reason="x", created_at=now)
+    BudgetRequest.objects.filter(pk=asked.pk).update(declined_at=now)
+    assert "it was declined on" in client_of(alice).get("/usage/").content.decode()
+    grant = BudgetGrant.objects.create(budget=one, extra=500, until=now + timedelta(days=1))
+    BudgetRequest.objects.create(budget=one, person=alice, reason="y", created_at=now, grant=grant)
+    page = client_of(alice).get("/usage/").content.decode()
+    assert "500 tokens are granted until" in page and "declined" not in page
+    assert "You asked for more" not in client_of(bob).get("/usage/").content.decode()
