@@ -7,7 +7,7 @@ import hashlib
 import orjson
 from django.db import migrations
 
-from chat.models import append_only, rollups
+from chat.models import append_only
 
 # As of this migration; the model's own may move on.
 DIGESTED = (
@@ -35,7 +35,6 @@ def _chain(apps, schema_editor):
             entry.previous, entry.digest = previous, ""
             entry.digest = previous = _digest(entry)
         entries.bulk_update(batch, ["previous", "digest"], batch_size=100)
-        rollups.add(batch)
         after = batch[-1].pk
 
 

@@ -21,7 +21,7 @@ from chat.models.messages import Message, State
 from chat.models.people import Draft
 from chat.models.prices import Price
 from chat.models.readings import Reading
-from chat.models.rollups import Rollup, RollupKey
+from chat.models.rollups import Rollup, RollupKey, RollupState
 from chat.models.sends import SendReceipt
 from chat.models.shares import Share, ShareOpening, ShareVersion
 from chat.models.teams import Membership
@@ -51,6 +51,7 @@ __all__ = [
     "Price",
     "Rollup",
     "RollupKey",
+    "RollupState",
     "Reading",
     "SecretUnreadable",
     "SendReceipt",

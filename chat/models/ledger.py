@@ -36,7 +36,8 @@ DIGESTED: Final = (
 _HEAD = """
 SELECT (SELECT id FROM chat_ledgerentry ORDER BY id DESC LIMIT 1),
        (SELECT digest FROM chat_ledgerentry ORDER BY id DESC LIMIT 1),
-       EXISTS (SELECT 1 FROM chat_membership), EXISTS (SELECT 1 FROM chat_price)
+       EXISTS (SELECT 1 FROM chat_membership), EXISTS (SELECT 1 FROM chat_price),
+       (SELECT zone FROM chat_rollupstate WHERE id = 1)
 """
 
 
@@ -68,7 +69,7 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         lock_chain()
         with connection.cursor() as cursor:
             cursor.execute(_HEAD)
-            number, previous, teamed, priced = cursor.fetchone()
+            number, previous, teamed, priced, zone = cursor.fetchone()
             teams = teams_of({entry.user_id for entry in entries if entry.user_id}) if teamed else {}
             prices = Prices.now() if priced else Prices([])
             for place, entry in enumerate(entries, (number or 0) + 1):
@@ -83,7 +84,9 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
                 for entry in entries
             ]
             rollups.insert(cursor, _INSERT, rows)
-        rollups.add(entries)
+        if zone is None:
+            zone = rollups.begin(ready=number is None)
+        rollups.add(entries, zone)
 
     def first_broken(self, after: int = 0, previous: str | None = None) -> int | None:
         """The number of the first row whose digest, or whose link to the one before, does not hold;

@@ -245,7 +245,7 @@ def test_deleting_a_person_shows_nothing_they_wrote(browser_of: Client, alice: A
 def test_every_model_of_ours_is_decided_upon() -> None:
     """A new model is either registered above or kept out here, on purpose."""
     kept_out = {"Conversation", "Message", "Draft", "SendReceipt", "Worker", "ShareVersion", "ShareOpening"}
-    kept_out |= {"Rollup", "RollupKey", "BudgetHold", "BudgetPeriod", "PendingCall"}
+    kept_out |= {"Rollup", "RollupKey", "RollupState", "BudgetHold", "BudgetPeriod", "PendingCall"}
     kept_out |= {"ContextFile", "FileBytes", "Attachment", "Handing"}
     shown = {"Agent", "LedgerEntry", "Share", "AuditEvent", "Reading"}
     shown |= {"Budget", "BudgetGrant", "BudgetRequest", "Membership", "Price"}

@@ -85,11 +85,11 @@ def test_rollups_made_again_are_those_that_were_kept(week: list[LedgerEntry]) ->
 @pytest.mark.parametrize("how", ["changed", "missing", "of nothing"])
 def test_a_rollup_that_differs_is_told_and_mended(week: list[LedgerEntry], how: str) -> None:
     if how == "changed":
-        Rollup.objects.filter(grain="d").update(output_tokens=1)
+        Rollup.objects.filter(grain="sd").update(output_tokens=1)
     elif how == "missing":
-        Rollup.objects.filter(grain="h").delete()
+        Rollup.objects.filter(grain="fh").delete()
     else:
-        made = Rollup.objects.filter(grain="a").values().first()
+        made = Rollup.objects.filter(grain="gd").values().first()
         assert made is not None
         Rollup.objects.create(**{**made, "start": made["start"] - 86400 * 3})
     with pytest.raises(CommandError, match="differ"):

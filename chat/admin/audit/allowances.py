@@ -33,7 +33,7 @@ class Allowance:
         return min(self.part, 1.0) * 100
 
 
-def allowances(known: audit.Keys, now: datetime | None = None) -> list[Allowance]:
+def allowances(known: audit.Known, now: datetime | None = None) -> list[Allowance]:
     """Every budget that is in force, the most used first; one query, and one for budgets that no call was
     held against yet. `known`: `audit.keys()`."""
     now = now or timezone.now()

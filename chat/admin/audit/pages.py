@@ -116,13 +116,13 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         "formats": [
             (form, f"{reverse('admin:audit_export', args=[form])}{query.address()}") for form in FORMATS
         ],
-        **(_calls(query, request) if query.view == "calls" else _groups(query, found, past, drawn)),
+        **(_calls(query, request, drawn) if query.view == "calls" else _groups(query, found, past)),
     }
     return _show(request, "admin/audit/overview.html", context)
 
 
-def _groups(query: Query, found: audit.Report, past: audit.Report, drawn: Chart) -> dict[str, Any]:
-    made = tables.lines(query, found, past, drawn.points)
+def _groups(query: Query, found: audit.Report, past: audit.Report) -> dict[str, Any]:
+    made = tables.lines(query, found, past)
     pages = max(1, -(-len(made) // ROWS))
     at = min(query.page, pages)
     return {
@@ -150,16 +150,16 @@ def _drill(query: Query, line: tables.Line) -> str:
     return query.address(view="calls", **{query.view: line.key})
 
 
-def _calls(query: Query, request: HttpRequest) -> dict[str, Any]:
-    rows = tables.behind(audit.rows(query.filter), _after(request.GET.get("after", "")))
-    found = list(rows.defer("raw_usage")[: ROWS + 1])
+def _calls(query: Query, request: HttpRequest, drawn: Chart) -> dict[str, Any]:
+    after = _after(request.GET.get("after", ""))
+    found = list(tables.latest(query, drawn.points, after, ROWS + 1))
     more = len(found) > ROWS
     found = found[:ROWS]
-    after = f"{found[-1].ended_at.isoformat()} {found[-1].pk}" if more else ""
+    last = f"{found[-1].ended_at.isoformat()} {found[-1].pk}" if more else ""
     return {
         "calls": found,
         "newer": query.address() if "after" in request.GET else "",
-        "older": query.address(after=after) if more else "",
+        "older": query.address(after=last) if more else "",
     }
 
 

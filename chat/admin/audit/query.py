@@ -141,15 +141,15 @@ class Query:
         return self.filter.end <= timezone.now()
 
     @cached_property
-    def known(self) -> audit.Keys:
-        """All that can be chosen; one query, for every sum of the page."""
+    def known(self) -> audit.Known:
+        """All that can be chosen; two queries, for every sum of the page."""
         return audit.keys()
 
     @cached_property
     def choices(self) -> dict[str, list[Choice]]:
         """The filter bar's fields."""
         names = ("user_id", "username", "team_id", "team", "agent_id", "agent_name", "model")
-        rows = {tuple(key[name] for name in names) for key in self.known}
+        rows = {tuple(key[name] for name in names) for key in self.known.keys.values()}
         found: dict[str, dict[str, str]] = {"person": {}, "team": {}, "agent": {}, "model": {}}
         for user_id, username, team_id, team, agent_id, agent_name, model in rows:
             if user_id is not None or username:

@@ -30,14 +30,19 @@ CALL: Final = (
 )  # fmt: skip
 
 
+#: Where a page of calls begins: behind the call of that moment and number.
+Place = tuple[datetime, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table of groups. `share` is its part of all tokens, `change` against the period before
-    (1.0: twice as much); None where there is nothing to compare."""
+    """One row of a table of groups. `people`: how many asked. `share` is its part of all tokens, `change`
+    against the period before (1.0: twice as much); None where there is nothing to compare."""
 
     key: Any
     label: str
     sums: audit.Sums
+    people: int = 0
     share: float | None = None
     change: float | None = None
     start: datetime | None = None
@@ -53,17 +58,13 @@ def lines(
     query: Query,
     found: audit.Report,
     past: audit.Report | None = None,
-    points: Iterable[audit.Point] | None = None,
 ) -> list[Line]:
-    """The rows of a table of groups, in the order asked for. `points`: the period's series, of whatever
-    steps and parts, when it is in hand."""
+    """The rows of a table of groups, in the order asked for; days take a query of their own."""
     if query.view == "day":
-        if points is None:
-            points = audit.series(query.filter, "day", known=query.known)
-        made = _days(points, query.filter.zone)
+        made = _days(audit.series(query.filter, "day", known=query.known), query.filter.zone)
         earlier: dict[Any, audit.Sums] = {}
     else:
-        made = [Line(group.key, group.label, group.sums) for group in found.by(query.view)]
+        made = [Line(group.key, group.label, group.sums, group.people) for group in found.by(query.view)]
         earlier = {group.key: group.sums for group in past.by(query.view)} if past else {}
     whole = found.total.tokens or 0
     made = [
@@ -136,17 +137,51 @@ def calls(query: Query, until: int) -> Iterator[list[tuple[Any, ...]]]:
     """All calls of a filter up to the ledger's row `until`, newest first, some at a time.
 
     The ledger only grows, so what is read page by page is what was there when `until` was its last row.
+    Days without such a call are not looked through.
     """
-    rows = audit.rows(query.filter).filter(pk__lte=until)
-    after: tuple[datetime, int] | None = None
-    while found := list(behind(rows, after).values_list(*CALL)[:CHUNK]):
-        yield found
-        after = found[-1][CALL.index("ended_at")], found[-1][0]
-        if len(found) < CHUNK:
-            return
+    for start, end in runs(audit.series(query.filter, query.step, known=query.known, bar=True)):
+        rows = audit.rows(replace(query.filter, start=start, end=end)).filter(pk__lte=until)
+        after: Place | None = None
+        while found := list(behind(rows, after).values_list(*CALL)[:CHUNK]):
+            yield found
+            after = found[-1][CALL.index("ended_at")], found[-1][0]
+            if len(found) < CHUNK:
+                break
 
 
-def behind(rows: Any, after: tuple[datetime, int] | None) -> Any:
+def runs(points: Iterable[audit.Point]) -> list[tuple[datetime, datetime]]:
+    """[start, end) of the spans in which there are calls, joined where they touch, newest first."""
+    found: list[tuple[datetime, datetime]] = []
+    for start, end in sorted({(point.start, point.end) for point in points}, reverse=True):
+        if found and found[-1][0] == end:
+            found[-1] = (start, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def latest(query: Query, points: Iterable[audit.Point], after: Place | None, most: int) -> Any:
+    """The newest `most` calls of a filter behind a place. `points`, its series, say how far down they
+    reach: however rare its calls are, nothing else is looked through."""
+    until = after[0] if after else query.filter.end
+    spans: dict[tuple[datetime, datetime], int] = {}
+    for point in points:
+        spans[point.start, point.end] = spans.get((point.start, point.end), 0) + point.sums.calls
+    start, end, count = until, query.filter.start, 0
+    for (first, last), calls in sorted(spans.items(), reverse=True):
+        if first > until:
+            continue
+        # A span that is cut by the place counts for nothing: nobody knows how many are before it.
+        start, end = first, max(end, last)
+        count += calls if last <= until else 0
+        if count >= most:
+            break
+    if end <= start:
+        return LedgerEntry.objects.none()
+    return behind(audit.rows(replace(query.filter, start=start, end=end)), after)[:most]
+
+
+def behind(rows: Any, after: Place | None) -> Any:
     """Those of `rows`, newest first, that come after the row of that moment and number."""
     if after is None:
         return rows

@@ -1,4 +1,4 @@
-"""`manage.py rollups`: makes the sums by hour and day again from the ledger, or holds them against it."""
+"""`manage.py rollups`: makes the sums by hour, day and month again from the ledger, or compares them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.actions.ledger import clear_keys, compare, days, rebuild
+from chat.actions.rollups import compare, rebuild
 
 #: Differences that are shown; more are counted.
 SHOWN = 10
@@ -24,19 +24,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["rebuild"]:
-            count = sum(rebuild(day) for day in days())
-            clear_keys()
-            self.stdout.write(f"{count} roll-ups were made from the ledger.")
+            self.stdout.write(f"{rebuild()} roll-ups were made from the ledger.")
             return
         different = 0
-        for day in days():
-            for one in compare(day):
-                different += 1
-                if different <= SHOWN:
-                    start = datetime.fromtimestamp(one.start, UTC).isoformat(timespec="minutes")
-                    self.stderr.write(
-                        f"{start} {one.grain} key {one.key}: stored {one.stored}, rows {one.summed}"
-                    )
+        for one in compare():
+            different += 1
+            if different <= SHOWN:
+                start = datetime.fromtimestamp(one.start, UTC).isoformat(timespec="minutes")
+                self.stderr.write(
+                    f"{start} {one.grain} key {one.key}: stored {one.stored}, rows {one.summed}"
+                )
         if different:
             raise CommandError(f"{different} roll-ups differ from the ledger: manage.py rollups --rebuild")
         self.stdout.write("The roll-ups are what the ledger's rows add up to.")

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chat.actions.ledger import days, rebuild
+from chat.actions.rollups import rebuild
 from chat.management.seeding import AGENTS, CURRENCY, PRICES, MadeUp, Person, calls, people, price_days
 from chat.models import Agent, LedgerEntry, Membership, Price
 from chat.models.ledger import DIGESTED, digest_of
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{options['rows']} ledger entries in {seconds:.0f} s.")
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
-        count = sum(rebuild(day) for day in days())
+        count = rebuild()
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
         self.stdout.write(f"{count} roll-ups.")

@@ -1,0 +1,142 @@
+"""Whatever is asked, in whatever zone: months, days, hours and rows add up to what the rows alone do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat import audit
+from chat.actions.rollups import compare, rebuild
+from chat.audit import Filter
+from chat.models import LedgerEntry, Rollup, RollupKey, RollupState
+from chat.models.rollups import DAYS, MONTHS, zone_name
+from tests.models.conftest import make_entry
+
+pytestmark = pytest.mark.django_db
+#: Clocks change on 8 March in New York and on the 29th in Lisbon; Kolkata is half an hour off.
+START = datetime(2026, 2, 20, tzinfo=UTC)
+DAYS_LONG = 60
+WHOLE = ["UTC", "America/Sao_Paulo", "Europe/Lisbon", "America/New_York", "Pacific/Auckland"]
+ZONES = [*WHOLE, "Asia/Kolkata"]
+
+moments = st.one_of(
+    st.integers(0, DAYS_LONG * 24).map(lambda hours: timedelta(hours=hours)),
+    st.integers(0, DAYS_LONG * 86400 * 1000).map(lambda ms: timedelta(milliseconds=ms)),
+).map(lambda after: START + after)
+maybe = st.one_of(st.none(), st.integers(0, 5000))
+calls = st.builds(
+    dict, ended_at=moments, user_id=st.sampled_from([1, 2, None]), username=st.sampled_from(["a", "b"]),
+    agent_id=st.sampled_from([1, 2]), model=st.sampled_from(["", "small"]), user_tokens=maybe,
+    purpose=st.sampled_from(["answer", "title"]), enrichment_tokens=maybe, output_tokens=maybe,
+    outcome=st.sampled_from(["completed", "failed"]), certainty=st.sampled_from(["reported", "unknown"]),
+    first_delta_ms=st.sampled_from([None, 250, 900]),
+)  # fmt: skip
+filters = st.builds(
+    Filter, moments, moments,
+    persons=st.sampled_from([(), (1,), (2, "@a"), ("@b",)]), agents=st.sampled_from([(), (1,), (1, 2)]),
+    models=st.sampled_from([(), ("small",)]), teams=st.sampled_from([(), (0,), (5,)]),
+    purposes=st.sampled_from([(), (), ("title",)]), outcomes=st.sampled_from([(), (), ("failed",)]),
+    certainties=st.sampled_from([(), (), ("reported", "unknown")]),
+)  # fmt: skip
+by_rows = [name for name in audit.BY if name != "purpose"]
+
+
+def told(groups: list[audit.Group]) -> list[Any]:
+    return [(group.key, group.label, group.people, group.sums) for group in groups]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=st.lists(calls, max_size=25), asked=filters, kept=st.sampled_from(WHOLE),
+    zone=st.sampled_from(ZONES), ready=st.booleans(), whole=st.booleans(),
+)  # fmt: skip
+def test_every_sum_is_that_of_the_rows(
+    db: None, made: list[Any], asked: Filter, kept: str, zone: str, ready: bool, whole: bool
+) -> None:
+    here = ZoneInfo(zone)
+    start, end = sorted((asked.start, asked.end))
+    if whole:
+        start, end = (audit.midnight(moment.astimezone(here).date(), here) for moment in (start, end))
+    asked = replace(asked, start=start, end=end, zone=here)
+    with transaction.atomic():
+        RollupState.objects.create(pk=1, zone=kept, ready=ready)
+        LedgerEntry.objects.append([make_entry(**fields) for fields in made])
+        found, rows = audit.report(asked), audit.exact(asked)
+        assert found.total == rows.total
+        for dimension in by_rows:
+            assert told(found.by(dimension)) == told(rows.by(dimension))
+        every = audit.report(asked, purpose=True)
+        for dimension in audit.BY:
+            assert told(every.by(dimension)) == told(rows.by(dimension))
+        for by in (None, "agent", "person"):
+            for point in audit.series(asked, "day", by=by):
+                exact = audit.exact(replace(asked, start=point.start, end=point.end))
+                group = {one.key: one.sums for one in exact.by(by)} if by else {None: exact.total}
+                assert point.sums == group[point.key]
+        assert sum(point.sums.calls for point in audit.series(asked, "day", by="team")) == rows.total.calls
+        assert list(compare()) == []
+        transaction.set_rollback(True)
+
+
+def test_days_of_another_zone_are_made_by_rebuilding_and_numbers_stay(db: None, settings: Any) -> None:
+    entries = [make_entry(ended_at=START + timedelta(hours=7 * n), user_id=n % 3) for n in range(150)]
+    LedgerEntry.objects.append(entries)
+    here = ZoneInfo("America/Sao_Paulo")
+    asked = Filter(audit.midnight(START.date(), here), START + timedelta(days=50), zone=here)
+    before = audit.report(asked).by("person"), audit.series(asked, "day", by="agent")
+    settings.TIME_ZONE = "America/Sao_Paulo"
+    assert zone_name() == "America/Sao_Paulo"
+    assert (audit.report(asked).by("person"), audit.series(asked, "day", by="agent")) == before, (
+        "changed setting"
+    )
+    rebuild()
+    assert RollupState.objects.get().zone == "America/Sao_Paulo"
+    assert list(compare()) == []
+    assert (audit.report(asked).by("person"), audit.series(asked, "day", by="agent")) == before
+    with CaptureQueriesContext(connection) as queries:
+        audit.series(asked.__class__(asked.start, audit.midnight(datetime(2026, 4, 1), here), here), "day")
+    assert any("'gd'" in one["sql"] for one in queries), "days of the configured zone are read as days"
+
+
+def test_a_zone_of_half_hours_keeps_its_days_in_utc(db: None, settings: Any) -> None:
+    settings.TIME_ZONE = "Asia/Kolkata"
+    LedgerEntry.objects.append([make_entry()])
+    assert RollupState.objects.get().zone == "UTC"
+
+
+@pytest.mark.parametrize("grain", [*DAYS, *MONTHS])
+def test_each_grain_is_compared_and_mended(db: None, grain: str) -> None:
+    LedgerEntry.objects.append([make_entry(ended_at=START + timedelta(hours=7 * n)) for n in range(40)])
+    Rollup.objects.filter(grain=grain).update(output_tokens=1)
+    assert grain in {one.grain for one in compare()}
+    rebuild()
+    assert list(compare()) == []
+
+
+def test_sums_come_from_hours_while_days_are_being_made(db: None) -> None:
+    LedgerEntry.objects.append([make_entry(ended_at=START + timedelta(hours=7 * n)) for n in range(40)])
+    asked = Filter(START, START + timedelta(days=30))
+    whole = audit.report(asked).total
+    RollupState.objects.update(ready=False)
+    Rollup.objects.filter(grain__in=(*DAYS, *MONTHS)).delete()
+    assert audit.report(asked).total == whole
+    rebuild()
+    assert RollupState.objects.get().ready
+    assert audit.report(asked).total == whole
+
+
+def test_keys_of_nothing_are_taken_away(db: None) -> None:
+    LedgerEntry.objects.append([make_entry()])
+    used = RollupKey.objects.count()
+    RollupKey.objects.create(id=5, face="f", username="x", team="", agent_name="y", provider="", model="",
+                             purpose="", outcome="", certainty="", currency="")  # fmt: skip
+    rebuild()
+    assert RollupKey.objects.count() == used == 5
