@@ -46,6 +46,8 @@ def changed(value: float | None) -> str:
     """A change against the period before, with its sign."""
     if value is None:
         return ""
+    if value >= 99:
+        return _("over × 100")  # there was next to nothing before
     if value >= 9.995:
         return _("× %s") % number_format(value + 1, decimal_pos=0, use_l10n=True)
     sign = "+" if value > 0 else "−" if value < 0 else "±"

@@ -246,6 +246,7 @@ def test_every_model_of_ours_is_decided_upon() -> None:
     """A new model is either registered above or kept out here, on purpose."""
     kept_out = {"Conversation", "Message", "Draft", "SendReceipt", "Worker", "ShareVersion", "ShareOpening"}
     kept_out |= {"Rollup", "RollupKey", "RollupState", "BudgetHold", "BudgetPeriod", "PendingCall"}
+    kept_out |= {"BudgetConsent", "BudgetTold"}
     kept_out |= {"ContextFile", "FileBytes", "Attachment", "Handing"}
     shown = {"Agent", "LedgerEntry", "Share", "AuditEvent", "Reading"}
     shown |= {"Budget", "BudgetGrant", "BudgetRequest", "Membership", "Price"}

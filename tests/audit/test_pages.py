@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -22,6 +25,7 @@ from chat.models import (
     LedgerEntry,
 )
 from chat.models.append_only import protect, release
+from tests.audit.conftest import body, cells
 from tests.security.conftest import Owned, of_alice
 
 __all__ = ["of_alice"]
@@ -114,6 +118,57 @@ def test_the_address_is_the_filter(query: str, calls: int, page: Client, known: 
     listed = page.get(f"/admin/audit/?{query}&view=calls")
     if "view=no" not in query:
         assert len(listed.context["calls"]) == calls
+
+
+def test_several_values_of_a_field_are_chips_that_can_be_taken_away(
+    page: Client, known: Any, alice: Any, bob: Any, book: Callable[..., LedgerEntry]
+) -> None:
+    book("a command", user=1, output=1)
+    both = f"person={alice.pk}&person={bob.pk}&outcome=completed&outcome=stopped"
+    answer = page.get(f"/admin/audit/?{both}")
+    assert answer.context["total"].calls == 4
+    assert len(page.get(f"/admin/audit/?{both}&view=calls").context["calls"]) == 4
+    chips = answer.context["query"].chips
+    assert [str(chip.label) for chip in chips] == ["alice", "bob", "completed", "stopped"]
+    assert page.get(f"/admin/audit/{chips[0].address}").context["total"].calls == 2, "alice is taken away"
+    assert page.get(f"/admin/audit/{chips[3].address}").context["total"].calls == 3
+    text = answer.content.decode()
+    for name, value in (("person", alice.pk), ("person", bob.pk), ("outcome", "stopped")):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in text, (
+            "the form adds to what is chosen"
+        )
+    exported = cells(page.get(f"/admin/audit/export.csv?{both}&view=calls"))
+    assert {row["username"] for row in exported} == {"alice", "bob"} and len(exported) == 4
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "America/Sao_Paulo"])
+def test_a_time_zone_of_ones_choice_cuts_days_everywhere_alike(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any, zone: str
+) -> None:
+    here = ZoneInfo(zone)
+    for hours in range(0, 96, 5):
+        book(alice, user=hours + 1, output=0, at=timezone.now() - timedelta(hours=hours, minutes=7))
+    answer = page.get(f"/admin/audit/?zone={zone}&view=day&period=7d")
+    assert f"days of {zone}" in answer.content.decode()
+    days: dict[str, int] = {}
+    for entry in LedgerEntry.objects.all():
+        day = f"{entry.ended_at.astimezone(here):%Y-%m-%d}"
+        days[day] = days.get(day, 0) + (entry.user_tokens or 0)
+    shown = {line.label: line.sums.tokens for line, _address in answer.context["lines"]}
+    assert shown == days
+    rows = cells(page.get(f"/admin/audit/export.csv?zone={zone}&view=day&period=7d"))
+    assert {row["day"]: int(row["tokens"]) for row in rows} == days
+    found = json.loads(body(page.get(f"/admin/audit/export.json?zone={zone}&view=day&period=7d")))
+    assert {row["day"]: row["tokens"] for row in found["rows"]} == days
+    assert found["manifest"]["time_zone"] == zone == found["manifest"]["filter"]["zone"]
+    calls = page.get(f"/admin/audit/?zone={zone}&view=calls&period=7d")
+    newest = LedgerEntry.objects.latest("ended_at").ended_at.astimezone(here)
+    assert f"{newest:%H:%M:%S}" in calls.content.decode()
+
+
+def test_no_time_zone_but_a_real_one_is_taken(page: Client, known: Any) -> None:
+    for zone in ("Nowhere/At_All", "../../etc/passwd", "%00"):
+        assert str(page.get(f"/admin/audit/?zone={zone}").context["query"].filter.zone) == settings.TIME_ZONE
 
 
 def test_the_filters_of_a_person_lead_to_their_calls(page: Client, known: Any, alice: Any) -> None:

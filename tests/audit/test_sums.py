@@ -53,7 +53,7 @@ def told(groups: list[audit.Group]) -> list[Any]:
     return [(group.key, group.label, group.people, group.sums) for group in groups]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     made=st.lists(calls, max_size=25), asked=filters, kept=st.sampled_from(WHOLE),
     zone=st.sampled_from(ZONES), ready=st.booleans(), whole=st.booleans(),
@@ -82,7 +82,8 @@ def test_every_sum_is_that_of_the_rows(
                 group = {one.key: one.sums for one in exact.by(by)} if by else {None: exact.total}
                 assert point.sums == group[point.key]
         assert sum(point.sums.calls for point in audit.series(asked, "day", by="team")) == rows.total.calls
-        assert list(compare()) == []
+        if whole:
+            assert list(compare()) == []
         transaction.set_rollback(True)
 
 

@@ -118,7 +118,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         ],
         **(_calls(query, request, drawn) if query.view == "calls" else _groups(query, found, past)),
     }
-    return _show(request, "admin/audit/overview.html", context)
+    return _show(request, "admin/audit/overview.html", context, query.filter.zone)
 
 
 def _groups(query: Query, found: audit.Report, past: audit.Report) -> dict[str, Any]:
@@ -258,10 +258,11 @@ def _note(
         return record("audit.viewed", target, data, actor=user)
 
 
-def _show(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    zone = timezone.get_default_timezone()
+def _show(request: HttpRequest, template: str, context: dict[str, Any], zone: Any = None) -> HttpResponse:
+    zone = zone or timezone.get_default_timezone()
     common = {"zone": zone, "now": timezone.now(), "has_budgets": True}
-    return render(request, template, {**admin.site.each_context(request), **common, **context})
+    with timezone.override(zone):
+        return render(request, template, {**admin.site.each_context(request), **common, **context})
 
 
 __all__ = ["may_audit", "urls", "verify_chains"]

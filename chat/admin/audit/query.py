@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.http import QueryDict
 from django.utils import timezone
@@ -42,6 +43,19 @@ PERIODS: Final = {
     "last_month": _("Last month"),
     "custom": _("From … to"),
 }
+#: Fields of which several values may be chosen.
+FIELDS: Final = {
+    "person": _("Person"), "team": _("Team"), "agent": _("Agent"), "model": _("Model"),
+    "purpose": _("Purpose"), "certainty": _("Certainty"), "outcome": _("Ended"),
+}  # fmt: skip
+#: Time zones that are offered beside the configured one.
+ZONES: Final = (
+    "UTC", "America/Sao_Paulo", "America/Manaus", "America/New_York", "America/Los_Angeles",
+    "America/Mexico_City", "America/Bogota", "America/Argentina/Buenos_Aires", "Europe/Lisbon",
+    "Europe/London",
+    "Europe/Madrid", "Europe/Berlin", "Africa/Johannesburg", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore",
+    "Asia/Tokyo", "Australia/Sydney",
+)  # fmt: skip
 OUTCOMES: Final = (State.COMPLETED, State.STOPPED, State.FAILED, State.INTERRUPTED)
 #: Columns a table of groups can be ordered by.
 ORDERS: Final = (
@@ -69,6 +83,15 @@ class Choice:
     selected: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A value that is chosen: of which field, its name, and the address without it."""
+
+    field: Any
+    label: Any
+    address: str
+
+
 @dataclass(frozen=True)
 class Query:
     """An address, understood. What cannot be understood counts as not given."""
@@ -80,12 +103,12 @@ class Query:
     sort: str
     descending: bool
     page: int
-    given: dict[str, str]
+    given: dict[str, str | list[str]]
 
     @classmethod
     def read(cls, get: QueryDict, now: datetime | None = None) -> Query:
         """Understand an address's query."""
-        zone: Any = timezone.get_default_timezone()
+        zone = _zone(get.get("zone", ""))
         now = now or timezone.now()
         period = _one_of(get.get("period"), PERIODS, "30d")
         start, end, period = _span(period, get, zone, now)
@@ -112,13 +135,36 @@ class Query:
         )  # fmt: skip
 
     def address(self, **changes: Any) -> str:
-        """The query of this page with something else; None takes a part away."""
+        """The query of this page with something else; None takes a part away, a list gives several."""
         parts = {**self.given, "view": self.view, "stack": self.stack, **changes}
         if "sort" not in changes and (self.sort, self.descending) != ("tokens", True):
             parts["sort"] = f"{'-' if self.descending else ''}{self.sort}"
         defaults = {"period": "30d", "view": "person", "stack": "kind"}
         kept = {name: value for name, value in parts.items() if value and value != defaults.get(name)}
-        return "?" + urlencode(kept)
+        return "?" + urlencode(kept, doseq=True)
+
+    def values(self, name: str) -> list[str]:
+        """What is chosen of a field of the filter bar."""
+        given = self.given.get(name, [])
+        return given if isinstance(given, list) else [given]
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """What the filter bar's form gives again: its fields add to what is chosen."""
+        return [(name, value) for name in FIELDS for value in self.values(name)]
+
+    @cached_property
+    def chips(self) -> list[Chip]:
+        """Everything that is chosen, each with the address without it."""
+        names = {
+            name: {choice.value: choice.label for choice in choices} for name, choices in self.choices.items()
+        }
+        return [
+            Chip(label, names[name].get(value, value), self.address(**{name: others}))
+            for name, label in FIELDS.items()
+            for value in self.values(name)
+            for others in [[other for other in self.values(name) if other != value]]
+        ]
 
     @property
     def step(self) -> audit.Step:
@@ -160,7 +206,7 @@ class Query:
                 found["model"][model] = model
         fields = {
             name: [
-                Choice(value, label, value == self.given.get(name))
+                Choice(value, label, value in self.values(name))
                 for value, label in sorted(values.items(), key=lambda pair: pair[1].casefold())
             ]
             for name, values in found.items()
@@ -170,11 +216,17 @@ class Query:
             "purpose": LedgerEntry.Purpose.choices,
             "outcome": [(state.value, state.label) for state in OUTCOMES],
             "certainty": LedgerEntry.Certainty.choices,
+            "zone": [(name, name.replace("_", " ")) for name in self.zones],
         }
-        chosen = {**self.given, "period": self.period}
         for name, pairs in fixed.items():
-            fields[name] = [Choice(value, label, value == chosen.get(name)) for value, label in pairs]
+            chosen = {"period": [self.period], "zone": [str(self.filter.zone)]}.get(name, self.values(name))
+            fields[name] = [Choice(value, label, value in chosen) for value, label in pairs]
         return fields
+
+    @property
+    def zones(self) -> list[str]:
+        """Time zones to choose from; an address may name any other."""
+        return sorted({str(timezone.get_default_timezone()), str(self.filter.zone), *ZONES})
 
     def before(self) -> audit.Filter:
         """The period before, cut where this one is so far: half a month is compared with half a month."""
@@ -186,9 +238,21 @@ class Query:
         return replace(past, end=min(past.end, past.start + elapsed))
 
 
-def _given(wanted: audit.Filter, period: str, get: QueryDict) -> dict[str, str]:
-    """The parts of an address that choose rows, in one spelling."""
-    given = {"period": period}
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
+
+
+def _zone(name: str) -> Any:
+    """A time zone by its name, else the configured one."""
+    return ZoneInfo(name) if name in _zones() else timezone.get_default_timezone()
+
+
+def _given(wanted: audit.Filter, period: str, get: QueryDict) -> dict[str, str | list[str]]:
+    """The parts of an address that choose rows, in one spelling: a field's one value, or its list."""
+    given: dict[str, str | list[str]] = {"period": period}
+    if str(wanted.zone) != str(timezone.get_default_timezone()):
+        given["zone"] = str(wanted.zone)
     if period == "custom":
         last = (wanted.end - timedelta(microseconds=1)).astimezone(wanted.zone)
         first = wanted.start.astimezone(wanted.zone)
@@ -199,7 +263,8 @@ def _given(wanted: audit.Filter, period: str, get: QueryDict) -> dict[str, str]:
         ("purpose", wanted.purposes), ("outcome", wanted.outcomes), ("certainty", wanted.certainties),
     ):  # fmt: skip
         if values:
-            given[name] = str(values[0])
+            texts = list(dict.fromkeys(map(str, values)))
+            given[name] = texts if len(texts) > 1 else texts[0]
     return given
 
 
