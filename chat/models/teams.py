@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db import models
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 
@@ -29,10 +29,18 @@ class Membership(models.Model):
 
 def teams_of(users: Iterable[int]) -> dict[int | None, tuple[int, str]]:
     """The teams of these people as {user's key: (team's key, name)}; who has none is left out."""
-    if not users:
+    wanted = list(users)
+    if not wanted:
         return {}
-    rows = Membership.objects.filter(user__in=users).values_list("user_id", "team_id", "team__name")
-    return {user: (team, name) for user, team, name in rows}
+    # By hand: every ledger row asks, and the ORM takes five times as long.
+    marks = ", ".join(["%s"] * len(wanted))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.user_id, m.team_id, g.name FROM chat_membership m"  # noqa: S608 (marks alone)
+            f" JOIN auth_group g ON g.id = m.team_id WHERE m.user_id IN ({marks})",
+            wanted,
+        )
+        return {user: (team, name) for user, team, name in cursor.fetchall()}
 
 
 __all__ = ["Membership", "teams_of"]
