@@ -3,7 +3,7 @@
 The first of them goes through all of Django, and what came out is kept, headers and compressed bytes.
 For each later one the link is looked up again, so what is revoked, over or forbidden is so at the next
 request of any process; then the opening is counted and the same bytes go out. What it must not do:
-answer what needs a name, a passphrase or a ticket, or refuse. All that is Django's.
+answer what needs a name, a passphrase, a ticket or a number of openings, or refuse. All that is Django's.
 """
 
 from __future__ import annotations
@@ -84,10 +84,13 @@ def answer_to(question: Question) -> Answer | None:
         return None
     try:
         share = reading.find(question.token, reader)
-        if share is None or share.passphrase:
+        # A number of openings is counted in a transaction, which may wait: not before everybody else.
+        if share is None or share.passphrase or share.max_openings is not None:
             return None
         answer = _ready.get(_key(share, question.language, question.theme))
-        return answer if answer is not None and reading.count(share, reader) else None
+        if answer is not None:
+            reading.count(share, reader)
+        return answer
     except (DatabaseError, InterfaceError):
         return None
 
