@@ -11,6 +11,7 @@ order of the requests; `server.always(...)` replaces the default. A script is a 
     think("hm")              reasoning (OpenAI endpoint)
     call("f", {...})         a call of a function tool (OpenAI endpoint), its arguments in two parts
     usage(user=1, ...)       the proper end, with token counts, counted in `server.reported`
+    reports(1, 2, 3)         counts there what raw bytes of this answer report
     end("stop")              the proper end without counts (OpenAI: no marker; see `done`)
     done()                   the marker data: [DONE]
     failure({...})           an error object inside the stream
@@ -209,8 +210,11 @@ def usage(
     output: int | None = 5,
     *,
     stop: str = "stop",
+    counted: bool = True,
     **members: Any,
 ) -> Step:
+    """`counted` False: it comes after the end, where it is no report any more."""
+
     async def step(stream: Stream) -> None:
         if stream.openai:
             counts = {"prompt_tokens": user, "completion_tokens": output, "total_tokens": None}
@@ -221,6 +225,16 @@ def usage(
             counts = {"user": user, "enrichment": enrichment, "output": output}
             end = native(message="", stop_reason=stop, tokens=counts, message_id="01KJJB4T9SP5V1SYDEYHTZ5N6Y")
             await stream.event({**end, **members})
+        if counted:
+            stream.server.reported.append((user, enrichment, output))
+
+    return step
+
+
+def reports(user: int | None, enrichment: int | None, output: int | None) -> Step:
+    """Notes what the other steps of this answer report in bytes of their own."""
+
+    async def step(stream: Stream) -> None:
         stream.server.reported.append((user, enrichment, output))
 
     return step

@@ -1,7 +1,8 @@
 """The product as a process, an agent that misbehaves, and what must hold after every fault.
 
 I1  an acknowledged question exists            I4  no answer is without an end; a failure has an id
-I2  one answer for each send, with one end     I7  one ledger row for each call, with what was reported
+I2  one answer for each send, with one end     I7  one ledger row for each call, with what was reported:
+                                                   the sums are those the agent says it sent
 I3  shown text == stored text, no gap          I8  no traceback, no secret and no text in the log
 """
 
@@ -42,6 +43,9 @@ class House:
         self.tabs: list[Tab] = []
         self.sent: list[dict[str, str]] = []
         self.texts = ["a question of alice"]
+        #: The ledger's sum before this case, and what the agent may have reported to nobody in it.
+        self.counted = self.ledger_sum()
+        self.unheard = (0, 0, 0)
 
     def _add_agent(self) -> str:
         config = self.agent_server.config("stackspot")
@@ -106,6 +110,13 @@ class House:
             " WHERE message_id = ? ORDER BY id", sent["answer"],
         )  # fmt: skip
 
+    def ledger_sum(self) -> tuple[int, ...]:
+        """User, enrichment and output tokens of all calls whose agent reported them."""
+        names = ("user_tokens", "enrichment_tokens", "output_tokens")
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
+        found = self.server.rows(f"SELECT {sums} FROM chat_ledgerentry WHERE certainty = 'reported'")
+        return tuple(int(n) for n in found[0])
+
     def shown(self, sent: dict[str, str]) -> dict[str, Any]:
         """The answer's item, as a page that is opened now has it."""
         page = self.alice.get(
@@ -145,15 +156,25 @@ class House:
                 if tab.item(sent["answer"]) is not None and tab.code is None:
                     wait_for(lambda tab=tab, row=row, sent=sent: tab.state(sent["answer"]) == row["state"])
                     assert tab.text(sent["answer"]) == row["text"]
+        wait_for(self._sums_agree, 10, "the ledger's sum is what the agent reported")
         log = self.server.log
         assert "Traceback" not in log and "never retrieved" not in log, log[-6000:]
         for secret in (*SECRETS, *self.texts):
             assert secret not in log
 
+    def _sums_agree(self) -> bool:
+        """I7: to the token, once the agent has noted what it wrote a moment ago."""
+        here = tuple(now - then for now, then in zip(self.ledger_sum(), self.counted, strict=True))
+        total = self.agent_server.usage_total
+        heard = tuple(all_ - lost for all_, lost in zip(total, self.unheard, strict=True))
+        return here in (total, heard)
+
     def forget(self) -> None:
         """Begin the next case."""
         self.close_tabs()
         self.sent.clear()
+        self.agent_server.reported.clear()
+        self.counted, self.unheard = self.ledger_sum(), (0, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +193,6 @@ def house(_patient_house: House) -> Iterator[House]:
     house.forget()
     house.agent_server.requests.clear()
     house.agent_server.connections.clear()
-    house.agent_server.reported.clear()
     yield house
     house.check()
     house.close_tabs()

@@ -104,13 +104,6 @@ class Life:
         assert self.house.ended(sent, 45)["state"] == "interrupted"
 
 
-def reported(house: House) -> tuple[int, ...]:
-    names = ("user_tokens", "enrichment_tokens", "output_tokens")
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
-    query = f"SELECT {sums} FROM chat_ledgerentry WHERE certainty = 'reported'"
-    return tuple(int(n) for n in house.server.rows(query)[0])
-
-
 def test_after_a_random_life_the_sum_is_what_the_agent_reported(
     own_house: Callable[..., House],
 ) -> None:
@@ -121,12 +114,12 @@ def test_after_a_random_life_the_sum_is_what_the_agent_reported(
         for _ in range(STEPS // 2):
             life.step()
         life.kill()
-        assert reported(house) == house.agent_server.usage_total, f"after part {part}"
+        assert house.ledger_sum() == house.agent_server.usage_total, f"after part {part}"
     count = house.server.rows("SELECT count(*) FROM chat_ledgerentry")[0][0]
     assert count == len(house.agent_server.chats), "one row for each request that was made"
     everybody = house.server.manage("shell", "-c", _GONE)
     assert everybody.returncode == 0, everybody.stderr
-    assert reported(house) == house.agent_server.usage_total, "people and conversations are gone"
+    assert house.ledger_sum() == house.agent_server.usage_total, "people and conversations are gone"
     for command in (["verify_ledger"], ["rollups", "--compare"]):
         done = house.server.manage(*command)
         assert done.returncode == 0, done.stdout + done.stderr

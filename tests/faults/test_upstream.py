@@ -24,6 +24,7 @@ from tests.agent_server import (
     pieces,
     raw,
     refuse,
+    reports,
     say,
     usage,
     whole,
@@ -112,7 +113,7 @@ HARD = [
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_every_byte_may_come_alone(house: House, size: int) -> None:
     """R09, R10, R11."""
-    house.agent_server.answer(pieces(_body(HARD), size))
+    house.agent_server.answer(reports(1, 2, 3), pieces(_body(HARD), size))
     sent = house.ask()
     tab = house.tab(sent)
     row = house.ended(sent)
@@ -219,7 +220,9 @@ def test_an_error_in_the_stream_keeps_text_and_usage_and_shows_nothing_of_it(hou
     """R16, S22."""
     counts = {"tokens": {"user": 5, "enrichment": None, "output": 30}}
     message = "<script>alert(1)</script> Bearer abcdef123456 " + "x" * 1000
-    house.agent_server.answer(say(*["d"] * 30, **counts), failure({"error": {"message": message}}))
+    house.agent_server.answer(
+        reports(5, None, 30), say(*["d"] * 30, **counts), failure({"error": {"message": message}})
+    )
     sent = house.ask()
     row = house.ended(sent)
     assert (row["state"], row["error_code"], row["text"]) == ("failed", "agent_failed", "d" * 30)
@@ -232,8 +235,8 @@ def test_an_error_in_the_stream_keeps_text_and_usage_and_shows_nothing_of_it(hou
 @pytest.mark.parametrize(
     "after",
     [
-        (usage(9, 9, 9),),
-        (say("late"), usage(9, 9, 9)),
+        (usage(9, 9, 9, counted=False),),
+        (say("late"), usage(9, 9, 9, counted=False)),
         (done(), say("late"), done()),
         (failure({"error": {"message": "late"}}),),
     ],
@@ -258,7 +261,7 @@ def test_the_first_end_is_the_end(house: House, after: Any) -> None:
 def test_what_was_not_reported_is_unknown(house: House, tokens: str, stored: Any) -> None:
     """R18."""
     ending = b'data: {"message": "", "stop_reason": "stop", "tokens": ' + tokens.encode() + b"}\n\n"
-    house.agent_server.answer(say("a"), raw(ending))
+    house.agent_server.answer(reports(*stored), say("a"), raw(ending))
     sent = house.ask()
     house.ended(sent)
     assert house.ledger(sent) == [(*stored, "completed")]
@@ -390,6 +393,7 @@ def test_a_stop_at_any_moment_leaves_one_end(house: House) -> None:
     house.agent_server.open("end")
     house.stop(third)
     state = house.ended(third)["state"]
+    house.unheard = (1, 2, 3) if state == "stopped" else (0, 0, 0)  # it may have come to nobody
     assert state in ("completed", "stopped")
     assert house.stop(third).json() == {"stopping": False}
     assert house.row(third)["state"] == state
