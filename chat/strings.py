@@ -24,14 +24,18 @@ def strings() -> dict[str, str]:
 def budget_texts() -> dict[str, str]:
     """What a person reads when a percentage of a budget is reached, by its scope."""
     return {
+        # xgettext:no-python-format
         "budget_person": _("{percent} % of your budget of {limit} is used. It begins anew on {resets}."),
         "budget_team": _(
+            # xgettext:no-python-format
             "{percent} % of the budget of {name}, {limit}, is used. It begins anew on {resets}."
         ),
         "budget_agent": _(
+            # xgettext:no-python-format
             "{percent} % of the budget of {name}, {limit}, is used. It begins anew on {resets}."
         ),
         "budget_everyone": _(
+            # xgettext:no-python-format
             "{percent} % of everyone's budget of {limit} is used. It begins anew on {resets}."
         ),
     }

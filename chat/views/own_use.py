@@ -89,7 +89,7 @@ def _sentence(budget: Budget, percent: int) -> str:
     if budget.scope == Budget.Scope.PERSON:
         return said
     whose = str(budget.team) if budget.team else _("Everyone")
-    return _("{whose}: {said}").format(whose=whose, said=said)
+    return f"{whose}: {said}"
 
 
 def _of_the_month(user: Any, moment: datetime) -> str:
