@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.db.models import Subquery
 
 from chat.audit.entries import parts
 from chat.audit.filters import Filter
@@ -30,10 +31,11 @@ class Known:
 
 
 def keys() -> Known:
-    """All that a page with several sums needs to know of the roll-ups; two queries."""
-    state = RollupState.objects.filter(pk=1, ready=True).first()
-    found = {key["id"]: dict(key) for key in RollupKey.objects.filter(face="s").values()}
-    return Known(found, ZoneInfo(state.zone) if state else None)
+    """All that a page with several sums needs to know of the roll-ups; one query."""
+    zone = RollupState.objects.filter(pk=1, ready=True).values("zone")[:1]
+    rows = list(RollupKey.objects.filter(face="s").annotate(zone=Subquery(zone)).values())
+    name = rows[0]["zone"] if rows else None
+    return Known({row["id"]: dict(row) for row in rows}, ZoneInfo(name) if name else None)
 
 
 def report(filter: Filter, known: Known | None = None, *, purpose: bool = False) -> Report:

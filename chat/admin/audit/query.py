@@ -188,7 +188,7 @@ class Query:
 
     @cached_property
     def known(self) -> audit.Known:
-        """All that can be chosen; two queries, for every sum of the page."""
+        """All that can be chosen; one query, for every sum of the page."""
         return audit.keys()
 
     @cached_property
