@@ -160,8 +160,11 @@ def test_an_upload_is_tried_again_at_once_when_asked(stage: Stage, desk: Desk) -
     desk.cut = 1000
     give(stage, file("long.txt", TEN))
     state(stage, "No connection", "long.txt")
+    # By the person's own key: the page tries too, and the button goes with the first byte.
+    again = page.get_by_role("button", name="Try again: long.txt")
+    again.focus()
     desk.cut = 0
-    page.get_by_role("button", name="Try again: long.txt").click()
+    page.keyboard.press("Enter")
     state(stage, "Ready", "long.txt")
 
 

@@ -111,10 +111,12 @@ class House:
         )  # fmt: skip
 
     def ledger_sum(self) -> tuple[int, ...]:
-        """User, enrichment and output tokens of all calls whose agent reported them."""
+        """User, enrichment and output tokens of all calls that the scripted agent reported."""
         names = ("user_tokens", "enrichment_tokens", "output_tokens")
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
-        found = self.server.rows(f"SELECT {sums} FROM chat_ledgerentry WHERE certainty = 'reported'")
+        found = self.server.rows(
+            f"SELECT {sums} FROM chat_ledgerentry WHERE certainty = 'reported' AND provider <> 'demo'"
+        )
         return tuple(int(n) for n in found[0])
 
     def shown(self, sent: dict[str, str]) -> dict[str, Any]:
