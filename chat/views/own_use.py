@@ -20,8 +20,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from chat import audit
-from chat.models import Budget, BudgetPeriod
-from chat.turns import spending
+from chat.audit.allowances import Allowance, allowances
+from chat.models import Budget
 from chat.views.answers import member
 
 #: Whose budget is told first. An agent's is nobody's own.
@@ -50,34 +50,16 @@ def now(request: HttpRequest) -> HttpResponseBase:
 def own_use(user: Any) -> OwnUse:
     """Two queries while there is no budget."""
     moment = timezone.now()
-    found = _nearest(user, moment) if spending.in_force() else None
-    if found is None:
+    nearest = _nearest(user, moment)
+    if nearest is None:
         return OwnUse(_of_the_month(user, moment))
-    budget, percent = found
-    level = "bad" if percent >= BAD else "warn" if percent >= WARN else ""
-    return OwnUse(_sentence(budget, percent), percent, level)
+    level = "bad" if nearest.percent >= BAD else "warn" if nearest.percent >= WARN else ""
+    return OwnUse(_sentence(nearest.budget, nearest.percent), nearest.percent, level)
 
 
-def used_now(budget: Budget, moment: datetime) -> int:
-    """What the running period has used, in the budget's measure."""
-    start, end = audit.budget_span(budget.period, moment)
-    known = BudgetPeriod.objects.filter(budget=budget, start=start).first()
-    return known.used if known else audit.used(budget, start, end)
-
-
-def percent_of(used: int, limit: int) -> int:
-    """Whole percent of a limit; all of one that is nothing."""
-    return round(100 * used / limit) if limit else 100
-
-
-def _nearest(user: Any, moment: datetime) -> tuple[Budget, int] | None:
-    budgets = Budget.objects.visible_to(user).filter(enabled=True, scope__in=NEAREST).select_related("team")
-    reached = [
-        (budget, percent_of(used_now(budget, moment), spending.limit_of(budget, moment)))
-        for budget in budgets
-    ]
-    order = {scope.value: -rank for rank, scope in enumerate(NEAREST)}
-    return max(reached, key=lambda one: (order[one[0].scope], one[1]), default=None)
+def _nearest(user: Any, moment: datetime) -> Allowance | None:
+    found = allowances(Budget.objects.visible_to(user).filter(scope__in=NEAREST), now=moment)
+    return min(found, key=lambda one: (NEAREST.index(one.budget.scope), -one.part), default=None)
 
 
 def _sentence(budget: Budget, percent: int) -> str:

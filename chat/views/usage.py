@@ -19,14 +19,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import audit
 from chat.actions import budgets as verbs
+from chat.audit.allowances import Allowance, allowances
 from chat.models import Budget, BudgetRequest, LedgerEntry
 from chat.models.prices import AMOUNT_UNIT
-from chat.turns.spending import limit_of
 from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
-from chat.views.own_use import percent_of, used_now
 
-#: The part of a period that must be over before its pace says anything.
-PACE = 0.1
 PERIODS = (
     ("today", gettext_lazy("Today")), ("7d", gettext_lazy("Last 7 days")),
     ("month", gettext_lazy("This month")),
@@ -59,8 +56,8 @@ def mine(request: HttpRequest) -> HttpResponseBase:
     reports = audit.reports([audit.Filter(*span, zone=zone, persons=(key,)) for span in spans])
     lines = [(label, _line(found.total)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
     sure = [(label, _sure(found)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
-    budgets = Budget.objects.visible_to(request.user).filter(enabled=True).select_related("agent", "team")
-    reaches = [_reach(budget, request.user, now) for budget in budgets]
+    budgets = allowances(Budget.objects.visible_to(request.user), now=now)
+    reaches = [_reach(one, request.user, now) for one in budgets]
     context = {"lines": lines, "sure": sure, "reaches": reaches, "zone": str(zone), "longest": verbs.REASON}
     return render(request, "chat/usage.html", context)
 
@@ -126,16 +123,14 @@ def _sure(report: audit.Report) -> list[dict[str, Any]]:
     ]
 
 
-def _reach(budget: Budget, person: Any, now: datetime) -> Reach:
-    start, end = audit.budget_span(budget.period, now)
-    used = used_now(budget, now)
-    limit, passed = limit_of(budget, now), (now - start) / (end - start)
-    until = start + (now - start) * (limit / used) if used and passed >= PACE and used < limit else None
+def _reach(allowance: Allowance, person: Any, now: datetime) -> Reach:
+    budget = allowance.budget
     asked = budget.requests.filter(person=person).select_related("grant").first()
     is_open = asked is not None and asked.grant is None and asked.declined_at is None
     return Reach(
-        budget, budget.shown(used), budget.shown(limit), percent_of(used, limit), end,
-        until if until and until < end else None, is_open, _answer(budget, asked, start),
+        budget, budget.shown(allowance.used), budget.shown(allowance.limit), allowance.percent,
+        allowance.resets_at, allowance.exhausted_at, is_open,
+        _answer(budget, asked, audit.budget_span(budget.period, now)[0]),
     )  # fmt: skip
 
 

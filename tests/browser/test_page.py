@@ -157,6 +157,13 @@ def test_a_finished_block_is_dressed_while_the_rest_is_written(stage: Stage) -> 
     assert stage.page.locator("#m-A2 button.copy").count() == 1
 
 
+def test_after_a_break_the_own_use_is_asked_for_anew(stage: Stage) -> None:
+    stage.replies["/"] = (200, {"conversations": []})
+    stage.replies["/usage/now/"] = (200, {"text": "7 tokens this month", "percent": None, "level": ""})
+    stage.frame(type="hello", version="1", user="alice")
+    stage.page.wait_for_selector("#use:has-text('7 tokens this month')", state="attached")
+
+
 def test_a_failed_answer_says_what_happened_what_was_kept_and_offers_one_way_on(stage: Stage) -> None:
     error = {"code": "connection_lost", "params": {}, "retryable": True, "id": "01ERROR"}
     stage.event(type="thread.item.done", item=question("Q2", "Now?", "A1"))

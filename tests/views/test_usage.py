@@ -107,13 +107,16 @@ def test_more_is_asked_for_with_a_reason_once(
 def test_a_forecast_needs_a_part_of_the_period(client_of: Callable[[Any], Client], alice: Any) -> None:
     one = Budget.objects.create(scope="everyone", limit=1000, measure="tokens", period="day")
     from chat import audit
-    from chat.views.usage import _reach
+    from chat.audit.allowances import allowances
+
+    def until(hours: int) -> Any:
+        return allowances(Budget.objects.all(), now=start + timedelta(hours=hours))[0].exhausted_at
 
     start, end = audit.budget_span("day", timezone.now())
     BudgetPeriod.objects.create(budget=one, start=start, used=500)
-    assert _reach(one, alice, start + timedelta(hours=1)).until is None
-    assert _reach(one, alice, start + timedelta(hours=6)).until == start + timedelta(hours=12)
-    assert _reach(one, alice, start + timedelta(hours=18)).until is None, "it reaches to the end"
+    assert until(1) is None
+    assert until(6) == start + timedelta(hours=12)
+    assert until(18) is None, "it reaches to the end"
     assert end - start == timedelta(days=1)
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat import audit
-from chat.admin.audit.allowances import Allowance
+from chat.audit.allowances import Allowance
 from chat.models import Share
 
 #: Days whose median is a person's own measure, and how often it must be passed.

@@ -1,5 +1,5 @@
 """The numbers at the head of the audit, each with the period before: tokens, cost, calls, how much of it was
-measured. The fifth, the budget, is in allowances.py: its period is its own."""
+measured. The fifth, the budget, is in chat/audit/allowances.py: its period is its own."""
 
 from __future__ import annotations
 

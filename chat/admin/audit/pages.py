@@ -31,12 +31,12 @@ from chat import audit
 from chat.actions import ledger as chains
 from chat.actions.recording import record
 from chat.admin.audit import attention, tables
-from chat.admin.audit.allowances import allowances
 from chat.admin.audit.chart import Chart, chart
 from chat.admin.audit.files import FORMATS, Export
 from chat.admin.audit.numbers import numbers
 from chat.admin.audit.query import ORDERS, STACKS, VIEWS, Query
-from chat.models import AuditEvent, LedgerEntry
+from chat.audit.allowances import allowances
+from chat.models import AuditEvent, Budget, LedgerEntry
 from chat.models.readings import may_read
 from chat.threads import write_transaction
 
@@ -95,7 +95,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
     query = Query.read(request.GET)
     latest = _note_look(request, query)
     found, past, today = audit.reports([query.filter, query.before(), attention.today()], query.known)
-    budgets = allowances(query.known)
+    budgets = allowances(Budget.objects.all(), query.known)
     drawn = chart(query)
     context = {
         "title": _("Audit"),

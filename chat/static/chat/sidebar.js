@@ -64,6 +64,7 @@ export class Sidebar {
 
   /** @param {Row[]} rows the whole list as the server has it */
   replace(rows) {
+    this.count();
     const before = this.rows;
     const seen = (row) => row.id === this.page.current() && !document.hidden;
     this.rows = new Map(rows.map((row) => [row.id, { ...before.get(row.id), ...row, unread: row.unread && !seen(row) }]));
