@@ -1,7 +1,7 @@
 """What the foot of the list says of a person's own use, on every page and after every answer.
 
 The budget that reaches least far, a person's own before a team's before everyone's; the month's tokens
-where there is none. What it must not do: add up by itself; that is chat/audit.py.
+where there is none. What it must not do: add up by itself; that is chat/audit/.
 """
 
 from __future__ import annotations
