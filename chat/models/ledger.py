@@ -2,7 +2,7 @@
 
 It names people, teams, agents and conversations as text and numbers, without foreign keys, because
 it outlives all of them. NULL is "not reported" and never 0. Each row carries the digest of the one
-before; triggers refuse UPDATE and DELETE. chat/audit.py alone adds rows up.
+before; triggers refuse UPDATE and DELETE. chat/audit/ alone adds rows up.
 """
 
 from __future__ import annotations
