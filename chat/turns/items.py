@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from chat.agents import Usage
 from chat.agents.errors import RETRYABLE
 from chat.models import ContextFile, Conversation, FileState, Message, State
-from chat.models.branches import Branch
+from chat.models.branches import Branch, plus
 from chat.protocol import items
 
 Counts = tuple[int | None, int | None, int | None]
@@ -25,6 +26,18 @@ def usage_json(counts: Counts | None) -> dict[str, int | None] | None:
     user, enrichment, output = counts
     total = sum(n for n in counts if n is not None)
     return {"user": user, "enrichment": enrichment, "output": output, "total": total}
+
+
+def counts_of(calls: Sequence[Usage | None]) -> Counts | None:
+    """What the calls of one answer used together; None where nothing is known of any."""
+    found: Counts | None = None
+    for usage in calls:
+        if usage is not None:
+            user, enrichment, output = found or (None, None, None)
+            found = (
+                plus(user, usage.user), plus(enrichment, usage.enrichment), plus(output, usage.output)
+            )  # fmt: skip
+    return found
 
 
 def _error(message: Message) -> dict[str, Any] | None:

@@ -16,19 +16,18 @@ from typing import Protocol
 from django.conf import settings
 
 from chat import metrics
-from chat.agents import AgentClient, AgentError, AgentEvent, AgentRequest, Done, Usage
+from chat.agents import AgentClient, AgentError, AgentEvent, AgentRequest, Done
 from chat.agents.continuing import LENGTH, continuation
 from chat.agents.trimming import shorter
 from chat.files.handing import Recipient, with_files
 from chat.limits import longest_wait
 from chat.models import LedgerEntry, PendingCall, State, new_id
-from chat.models.branches import plus
 from chat.protocol import events, frames
 from chat.turns.allowance import Allowance
 from chat.turns.endings import Ending, entries_of, write_call, write_ending
 from chat.turns.entries import estimate
 from chat.turns.hub import Hub, feed_topic, thread_topic
-from chat.turns.items import Counts
+from chat.turns.items import usage_json
 from chat.turns.places import Ticket, key_of
 from chat.turns.store import UNWRITABLE, Store, Write
 from chat.turns.turn import Turn
@@ -250,7 +249,20 @@ class Runner:
             ledger += entries_of(turn.answer, call, thread_id=spec.thread_id, user=user, agent=spec.agent)
             return True
 
-        await self._store.end(turn, write)
+        if await self._store.end(turn, write):
+            self._announce_settled(turn, call)
+
+    def _announce_settled(self, turn: Turn, call: Ending) -> None:
+        """Open pages show what we estimated of the stopped answer. Its number is over, others may have
+        followed: this goes by the feed, which needs none."""
+        turn.take_counts(call.usage, estimated=call.estimated)
+        told = {
+            "id": turn.spec.thread_id,
+            "answer": turn.answer.public_id,
+            "usage": usage_json(turn.counts),
+            "estimated": turn.estimated,
+        }
+        self._hub.publish(feed_topic(turn.spec.user_pk), 0, frames.feed("settled", told))
 
     async def _end(self, turn: Turn, ending: Ending, *, early: bool = False) -> bool:
         """Write the end, then announce it: nothing is shown as ended that is not in the rows. False when
@@ -288,8 +300,7 @@ class Runner:
 
     def _announce(self, turn: Turn, ending: Ending, unread: bool) -> None:
         ending.apply_to(turn.answer)
-        turn.counts = _sum([*turn.spent, None if ending.estimated else ending.usage])
-        turn.estimated = ending.usage.total if ending.estimated and ending.usage else None
+        turn.take_counts(ending.usage, estimated=ending.estimated)
         for item in (turn.item(), *turn.calls()):
             turn.publish(events.item_done(item))
         spec = turn.spec
@@ -301,18 +312,6 @@ class Runner:
             "outcome": str(ending.state),
         }
         self._hub.publish(feed_topic(spec.user_pk), 0, frames.feed("finished", entry))
-
-
-def _sum(calls: list[Usage | None]) -> Counts | None:
-    """What the calls of one answer used together, as the ledger will add it up."""
-    found: Counts | None = None
-    for usage in calls:
-        if usage is not None:
-            user, enrichment, output = found or (None, None, None)
-            found = (
-                plus(user, usage.user), plus(enrichment, usage.enrichment), plus(output, usage.output)
-            )  # fmt: skip
-    return found
 
 
 def _forget_cancellation() -> None:

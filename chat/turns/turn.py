@@ -332,6 +332,11 @@ class Turn:
         known = after is not None and after >= spec.question_seq
         return [*([] if known else [spec.question]), *self.snapshot()]
 
+    def take_counts(self, usage: Usage | None, *, estimated: bool) -> None:
+        """What is shown of all its calls, as the ledger adds it up; `usage` is the last one's."""
+        self.counts = items.counts_of([*self.spent, None if estimated else usage])
+        self.estimated = usage.total if estimated and usage else None
+
     def calls(self) -> list[Item]:
         """The items of the tools it called; they are shown with its end."""
         return [] if self.answer.is_running else items.tool_calls(self.answer, self.spec.thread_id)

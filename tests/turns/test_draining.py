@@ -43,8 +43,16 @@ def test_a_stopped_call_is_read_to_its_end_for_its_exact_tokens(
     assert (answer.state, answer.text) == (State.STOPPED, "one ")
     assert (LedgerEntry.objects.count(), PendingCall.objects.count()) == (0, 1)
     serving.ended(serving.ask(alice, conversation=sent.conversation))  # nobody waits for it
+    feed = serving.watch_feed(alice)
     agent_server.open("go")
-    wait_for(lambda: not PendingCall.objects.exists(), what="the exact tokens")
+    wait_for(lambda: "conversation.settled" in feed.kinds, what="the exact tokens in open pages")
+    assert [event["conversation"] for event in feed.events if event["type"] == "conversation.settled"] == [
+        {
+            "id": sent.conversation, "answer": sent.answer, "estimated": None,
+            "usage": {"user": 5, "enrichment": 6, "output": 7, "total": 18},
+        }
+    ]  # fmt: skip
+    assert not PendingCall.objects.exists()
     entry = LedgerEntry.objects.get(message_id=sent.answer)
     assert (entry.certainty, entry.outcome) == ("reported", "stopped")
     assert (entry.user_tokens, entry.enrichment_tokens, entry.output_tokens) == (5, 6, 7)

@@ -262,9 +262,16 @@ function fed(event) {
     if (!document.hidden) request("/usage/told/", { json: {} }).catch(() => {});
     return;
   }
+  if (event.type === "conversation.settled") return settled(event.conversation);
   sidebar.apply(event);
   if (event.type === "conversation.opened_to") openedTo(event.conversation);
   if (event.type === "conversation.finished" && document.hidden) mark();
+}
+
+/** A stopped answer was read to its end: its exact tokens in place of what was estimated. */
+function settled({ id, answer, usage, estimated }) {
+  sidebar.count();
+  if (id === page.id && thread.counted(answer, usage, estimated)) transcript.touch([answer]);
 }
 
 function heard(event) {

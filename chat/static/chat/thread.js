@@ -71,6 +71,14 @@ export class Thread {
     return outcome;
   }
 
+  /** What an answer used, as it turned out after its end. @param {string} id @param {Usage|null} usage
+   * @param {number|null} estimated @returns {boolean} whether it is here */
+  counted(id, usage, estimated) {
+    const item = this.items.get(id);
+    if (item) this.items.set(id, { ...item, stkweb: { ...item.stkweb, usage, estimated } });
+    return Boolean(item);
+  }
+
   /** Messages older than what is shown. @param {Item[]} older oldest first */
   prepend(older) {
     this.items = new Map([...older.map((item) => /** @type {[string, Item]} */ ([item.id, item])), ...this.items]);
