@@ -32,20 +32,23 @@ class Call:
     first_delta_ms: int | None = None
 
 
-def hold(agent: Agent, request: AgentRequest, *, username: str, agreed: bool = False) -> str:
+def hold(
+    agent: Agent, request: AgentRequest, *, username: str, account: int | None = None, agreed: bool = False
+) -> str:
     """Reserve what an answer may use, until `record_calls` settles it under the id that is returned.
-    `agreed`: soft budgets may be gone over, which the audit log is told. Raises Refused."""
+    `account`: the key of the person it counts for, if it is anybody's; then budgets of the person and the
+    team hold it too. `agreed`: soft budgets may be gone over, which the audit log is told. Raises Refused."""
     key = new_id()
     with write_transaction():
         if not spending.in_force():
             return key
-        shortage = spending.reserve(None, agent, request, key)
+        shortage = spending.reserve(account, agent, request, key)
         if shortage is None:
             return key
         if shortage.budget.hard or not agreed:
             raise refused_by(shortage)
     with write_transaction():
-        over = spending.reserve(None, agent, request, key, agreed=True)
+        over = spending.reserve(account, agent, request, key, agreed=True)
         if over is not None:
             raise refused_by(over)
         _record_over(shortage, username)
@@ -62,12 +65,13 @@ def _record_over(shortage: spending.Shortage, username: str) -> None:
 
 
 def record_calls(
-    agent: Agent, calls: Iterable[Call], *, username: str, purpose: str = LedgerEntry.Purpose.COMMAND,
-    held: str = "",
+    agent: Agent, calls: Iterable[Call], *, username: str, account: int | None = None,
+    purpose: str = LedgerEntry.Purpose.COMMAND, held: str = "",
 ) -> None:  # fmt: skip
-    """Enter every request that `calls` made into the ledger, for somebody who need not be a user, and give
-    back what was `held` for them."""
-    entries = [entry for call in calls for entry in _entries_of(agent, call, username, purpose)]
+    """Enter every request that `calls` made into the ledger, for somebody who need not have an account, and
+    give back what was `held` for them."""
+    who = (account, storable.text(username)[:150])
+    entries = [entry for call in calls for entry in _entries_of(agent, call, who, purpose)]
     with write_transaction():
         if entries:
             spending.enter(entries, [held])
@@ -75,7 +79,7 @@ def record_calls(
             spending.release_of(held)
 
 
-def _entries_of(agent: Agent, call: Call, username: str, purpose: str) -> list[LedgerEntry]:
+def _entries_of(agent: Agent, call: Call, who: tuple[int | None, str], purpose: str) -> list[LedgerEntry]:
     response = call.response
     attempts = response.request.attempts
     if not attempts:
@@ -86,8 +90,8 @@ def _entries_of(agent: Agent, call: Call, username: str, purpose: str) -> list[L
         usage, estimated = estimate(response.request, response.text, response.reasoning), True
     entry = LedgerEntry(
         public_id=new_id(),
-        user_id=None,
-        username=storable.text(username)[:150],
+        user_id=who[0],
+        username=who[1],
         agent_id=agent.pk,
         agent_name=agent.name,
         **served_by(agent),

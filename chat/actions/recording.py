@@ -6,6 +6,8 @@ place in it: of a secret it says that it was replaced.
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,6 +28,17 @@ def record(
     action: "kind.happened", at most 40 characters. target: "kind:name", cut to 80.
     """
     return AuditEvent.objects.append(actor or trail.person(), action, target[:80], dict(data or {}))
+
+
+def record_command(action: str, target: str, command: str, **after: Any) -> None:
+    """Add an event of a command that people are made or changed with: its name, and whose account of the
+    system ran it."""
+    try:
+        runs = getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        runs = str(os.getuid())
+    told = {"command": command, "run_by": runs, **({"after": after} if after else {})}
+    record(action, target, told)
 
 
 def record_change(

@@ -86,16 +86,16 @@ class ActionFilter(_Distinct):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly):
-    list_display = ("created_at", "actor", "what", "target", "brief", "address")
+    list_display = ("created_at", "who", "what", "target", "brief", "address")
     list_filter = (PeriodFilter, ActionFilter, ActorFilter)
     search_fields = ("actor", "action", "target", "request_id", "digest", "data")
     search_help_text = _("Person, action, target, request, digest, or a word of the details.")
     date_hierarchy = "created_at"
     actions = None
     change_list_template = "admin/audit/log.html"
-    fields = ("created_at", "actor", "what", "action", "target", "before_and_after", "details", "address",
+    fields = ("created_at", "who", "what", "action", "target", "before_and_after", "details", "address",
               "request_id", "previous", "digest", "holds")  # fmt: skip
-    readonly_fields = ("what", "before_and_after", "details", "holds")
+    readonly_fields = ("who", "what", "before_and_after", "details", "holds")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.lines))
@@ -127,6 +127,10 @@ class AuditEventAdmin(ReadOnly):
             f'attachment; filename="stkweb-audit-log-{timezone.now():%Y-%m-%d}.jsonl"'
         )
         return response
+
+    @admin.display(description=_("who"), ordering="actor")
+    def who(self, event: AuditEvent) -> Any:
+        return event.actor or (_("command line") if "command" in event.data else "-")
 
     @admin.display(description=_("what happened"), ordering="action")
     def what(self, event: AuditEvent) -> str:

@@ -69,10 +69,14 @@ def _text_of(name: str, standard_input: TextIO) -> str:
 
 class Purse:
     """What a command may use of budgets: an answer is held before it is asked for, and settled after. From
-    whichever thread; `agreed`: soft budgets may be gone over."""
+    whichever thread; `account`: the key of the person it counts for, if it is anybody's; `agreed`: soft
+    budgets may be gone over."""
 
-    def __init__(self, agent: Agent, *, username: str, purpose: str, agreed: bool) -> None:
-        self._agent, self._username, self._purpose, self._agreed = agent, username, purpose, agreed
+    def __init__(
+        self, agent: Agent, *, username: str, purpose: str, agreed: bool, account: int | None = None
+    ) -> None:
+        self._agent, self._purpose, self._agreed = agent, purpose, agreed
+        self._username, self._account = username, account
         self._settled = threading.Condition()
         self._running = 0
         #: Why nothing more is asked.
@@ -84,7 +88,10 @@ class Purse:
         with self._settled:
             while self.refused is None:
                 try:
-                    held = hold(self._agent, request, username=self._username, agreed=self._agreed)
+                    held = hold(
+                        self._agent, request, username=self._username, account=self._account,
+                        agreed=self._agreed,
+                    )  # fmt: skip
                 except Refused as refused:
                     if not self._running:
                         self.refused = refused
@@ -99,7 +106,8 @@ class Purse:
         """Enter what was called for an answer."""
         try:
             record_calls(
-                self._agent, calls, username=self._username, purpose=self._purpose, held=held
+                self._agent, calls, username=self._username, account=self._account,
+                purpose=self._purpose, held=held,
             )  # fmt: skip
         finally:
             with self._settled:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.db.models import F
 
-from chat.models import Agent, AuditEvent, Budget, BudgetHold, BudgetPeriod, LedgerEntry
+from chat.models import Agent, AuditEvent, Budget, BudgetHold, BudgetPeriod, LedgerEntry, Membership
 from tests.agent_server import AgentServer, Recorded, Step, say, usage
 
 Make = Callable[..., Agent]
@@ -93,6 +94,26 @@ def test_a_soft_budget_is_gone_over_when_it_is_confirmed_and_that_is_recorded_on
     event = AuditEvent.objects.get(action="budget.confirmed")
     assert (event.target, event.data["username"]) == (f"budget:{one.public_id}", "night job")
     assert settled().used == 4
+
+
+@pytest.mark.parametrize("scope", ["person", "team"])
+def test_a_command_in_the_name_of_an_account_counts_for_that_person_and_team(
+    make_model: Make, agent_server: AgentServer, alice: Any, scope: str
+) -> None:
+    team = Group.objects.create(name="Payments")
+    Membership.objects.create(user=alice, team=team)
+    make_model()
+    Budget.objects.create(scope=scope, measure="tokens", limit=1, period="month", **(
+        {"person": alice} if scope == "person" else {"team": team}
+    ))  # fmt: skip
+    agent_server.always(say("hello"), usage(1, None, 1))
+    assert "hello" in ask("Model", "Hi", "--as", "nobody's")
+    assert "hello" in ask("Model", "Hi", "--as", "alice")
+    with pytest.raises(CommandError, match="budget_spent"):
+        ask("Model", "Hi", "--as", "alice")
+    found = LedgerEntry.objects.order_by("pk").values_list("username", "user_id", "team")
+    assert list(found) == [("nobody's", None, ""), ("alice", alice.pk, "Payments")]
+    assert settled().used == 2
 
 
 def test_a_hard_budget_is_not_gone_over(make_model: Make, agent_server: AgentServer) -> None:

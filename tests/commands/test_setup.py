@@ -42,6 +42,10 @@ def test_it_makes_everything_once(fresh: Server) -> None:
     found = re.search(r"user      (\S+)\n\s+password  (\S+)\n", said)
     assert found
     assert len(found[2]) >= 20
+    events = "SELECT action, target, data FROM chat_auditevent WHERE action = 'person.created'"
+    ((action, target, data),) = fresh.rows(events)
+    assert (action, target) == ("person.created", "person:admin") and '"command": "setup"' in data
+    assert found[2] not in data
     before = {path: path.read_bytes() for path in (fresh.data / "secrets").iterdir()}
     rows = fresh.rows("SELECT id, password FROM auth_user"), agents(fresh)
 

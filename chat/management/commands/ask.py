@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import faults, limits
@@ -66,7 +67,8 @@ class Command(BaseCommand):
         parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                             help="an option of this kind of agent, for this question alone")  # fmt: skip
         parser.add_argument("--as", dest="username", default="", metavar="NAME",
-                            help="who asks, for the ledger; default: the user of the system")  # fmt: skip
+                            help="who asks, for the ledger: an account's name counts for that "
+                                 "person and team; default: the user of the system")  # fmt: skip
         over_budget_argument(parser)
         parser.add_argument("--batch", metavar="FILE", help="questions, one JSON text or object a line")
         parser.add_argument("--out", metavar="FILE", help="where their answers go, one JSON object a line")
@@ -79,8 +81,10 @@ class Command(BaseCommand):
             raise CommandError(f"{agent.name} is disabled: manage.py agent enable {quoted(agent.name)}")
         username = options["username"] or getpass.getuser()
         purposes = LedgerEntry.Purpose
+        named = get_user_model().objects.filter(username=options["username"]) if options["username"] else ()
+        person = next(iter(named), None)
         self._purse = Purse(
-            agent, username=username, agreed=options["over_budget"],
+            agent, username=username, account=person.pk if person else None, agreed=options["over_budget"],
             purpose=purposes.BATCH if options["batch"] else purposes.COMMAND,
         )  # fmt: skip
         try:

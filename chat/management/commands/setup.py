@@ -19,8 +19,10 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from chat.actions.agents import add_agent
+from chat.actions.recording import record_command
 from chat.management import environment
 from chat.models import Agent
+from chat.threads import write_transaction
 
 DEMO_EXAMPLES = [
     "Write a migration plan for our orders database, without downtime",
@@ -79,7 +81,9 @@ class Command(BaseCommand):
         if users.exists():
             return
         password = secrets.token_urlsafe(15)
-        users.create_superuser("admin", email="", password=password)
+        with write_transaction():
+            users.create_superuser("admin", email="", password=password)
+            record_command("person.created", "person:admin", "setup", is_superuser=True)
         self.stdout.write(
             "\n  The first administrator was made. This password is shown once and stored nowhere:\n\n"
             f"      user      admin\n      password  {password}\n"
