@@ -87,7 +87,7 @@ def test_it_names_difference_and_likely_cause_a_day(
     ]  # fmt: skip
     causes = [line.cause for line in found.lines]
     assert causes[0] == ""
-    assert causes[1] == "1 calls of this day came without usage"
+    assert causes[1] == "1 call came without usage"
     assert "another hour" in causes[2]
     assert "another hour" in causes[3]
     assert "part of the agents" in causes[4]
@@ -95,6 +95,63 @@ def test_it_names_difference_and_likely_cause_a_day(
     assert (found.provider, found.ledger) == (5227, 5000)
     event = AuditEvent.objects.get(action="reconcile.done")
     assert (event.actor, event.data["provider"], event.data["ledger"]) == ("staff", 5227, 5000)
+
+
+OPENAI = """\
+start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,model,input_tokens,output_tokens,input_cached_tokens
+1772582400,1772668800,2026-03-04T00:00:00+00:00,2026-03-05T00:00:00+00:00,p,2,gpt-4o,1000,200,800
+1772582400,1772668800,2026-03-04T00:00:00+00:00,2026-03-05T00:00:00+00:00,p,1,gpt-4o-mini,30,4,0
+1772668800,1772755200,2026-03-05T00:00:00+00:00,2026-03-06T00:00:00+00:00,,,,,,
+"""  # noqa: E501 (as it is exported)
+
+
+def test_an_export_of_openai_is_compared_in_utc_whatever_is_chosen(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    book(alice, user=1030, output=204, at=datetime(2026, 3, 4, 1, tzinfo=UTC))
+    file = SimpleUploadedFile("completions_usage.csv", OPENAI.encode())
+    answer = page.post("/admin/audit/reconcile/", {"file": file, "zone": "America/Sao_Paulo"})
+    export, found = answer.context["export"], answer.context["comparison"]
+    assert (export.rows, export.skipped, export.utc) == (3, 0, True), "a day without use is understood"
+    assert [(line.day, line.provider, line.ledger, line.cause) for line in found.lines] == [
+        (DAY, 1234, 1234, ""), (DAY + timedelta(days=1), 0, None, ""),
+    ]  # fmt: skip
+    assert "days of UTC" in answer.content.decode()
+
+
+def test_the_days_of_a_file_are_those_of_the_chosen_zone(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    book(alice, user=1000, output=234, at=datetime(2026, 3, 5, 1, tzinfo=UTC))
+    for zone, ledger in (("America/Sao_Paulo", 1234), ("UTC", None)):
+        file = SimpleUploadedFile("export.csv", b"date,tokens\n2026-03-04,1234\n")
+        answer = page.post("/admin/audit/reconcile/", {"file": file, "zone": zone, "agents": ["7"]})
+        (line,) = answer.context["comparison"].lines
+        assert line.ledger == ledger
+    assert AuditEvent.objects.filter(action="reconcile.done").first().data["time_zone"] == "UTC"  # type: ignore[union-attr]
+    href = "?period=custom&amp;from=2026-03-04&amp;to=2026-03-04&amp;zone=UTC&amp;agent=7&amp;view=calls"
+    assert href in answer.content.decode(), "a day leads to the calls that were compared"
+
+
+@pytest.mark.parametrize("months", [("2026-02", "2026-03"), ("02/2026", "03/2026")])
+def test_a_file_of_months_is_compared_by_months(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any, months: tuple[str, str]
+) -> None:
+    for day, tokens in ((1, 100), (28, 20), (29, 3), (59, 1000)):
+        book(alice, user=tokens, output=0, at=datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(days=day))
+    text = f"Mês;Tokens de Prompt;Tokens de Embedding\n{months[0]};100;20\n{months[1]};1.003;5\n"
+    file = SimpleUploadedFile("tokens.csv", text.encode())
+    answer = page.post("/admin/audit/reconcile/", {"file": file})
+    found = answer.context["comparison"]
+    assert [(line.day, line.last, line.provider, line.ledger) for line in found.lines] == [
+        (date(2026, 2, 1), date(2026, 2, 28), 120, 120), (date(2026, 3, 1), date(2026, 3, 31), 1008, 1003),
+    ]  # fmt: skip
+    assert "February 2026" in answer.content.decode()
+
+
+def test_days_and_months_in_one_file_are_refused() -> None:
+    with pytest.raises(Unreadable, match="others of months"):
+        read(b"date,tokens\n2026-03,5\n2026-03-04,5\n")
 
 
 def test_a_wrong_file_is_refused_beside_its_field(page: Client) -> None:

@@ -16,20 +16,22 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from chat import audit
 
 #: Words that name a column, after accents and signs are taken away; the first column that fits is taken.
 WORDS: Final = {
-    "day": ("date", "day", "data", "dia", "timestamp", "period", "periodo", "createdat", "starttime"),
+    "day": ("date", "day", "data", "dia", "timestamp", "period", "periodo", "createdat", "starttime",
+            "starttimeiso", "month", "mes"),
     "total": ("totaltokens", "tokenstotal", "tokens", "total", "totaldetokens", "consumedtokens",
               "tokensconsumed"),
-    "user": ("usertokens", "prompttokens", "inputtokens", "input", "prompt", "tokensdeentrada", "entrada"),
+    "user": ("usertokens", "prompttokens", "inputtokens", "input", "prompt", "tokensdeentrada", "entrada",
+             "tokensdeprompt", "ncontexttokenstotal"),
     "enrichment": ("enrichmenttokens", "embeddingtokens", "enrichment", "embedding", "knowledgetokens",
-                   "tokensdeenriquecimento", "enriquecimento"),
+                   "tokensdeenriquecimento", "enriquecimento", "tokensdeembedding"),
     "output": ("outputtokens", "completiontokens", "output", "completion", "tokensdesaida", "saida",
-               "generatedtokens"),
+               "generatedtokens", "ngeneratedtokenstotal"),
 }  # fmt: skip
 #: Rows of a file that are looked at.
 MAX_ROWS: Final = 200_000
@@ -39,25 +41,35 @@ SMALL: Final = 0.001
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:[.,\s\u00a0\u202f]\d{3})+|\d{1,15})(?:[.,]0{1,2})?")
 
 
+#: A moment that names itself as one of UTC; a month, with the year ahead or behind.
+_UTC = re.compile(r"\d{10}(\d{3})?|.*\d(Z|[+-]00:?00| ?UTC)", re.IGNORECASE)
+_MONTH = re.compile(r"(\d{4}[-/.]\d{1,2})|(\d{1,2}[-/.]\d{4})")
+
+
 class Unreadable(Exception):
     """The file cannot be compared; the text is a sentence for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What a file says: tokens a day, how many rows were read, and how many were not understood."""
+    """What a file says: tokens a day (`monthly`: a month, under its first day), how many rows were read, and
+    how many were not understood. `utc`: its days are those of UTC, by its own account."""
 
     days: dict[date, int]
     rows: int
     skipped: int
     columns: dict[str, str]
+    utc: bool = False
+    monthly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One day: tokens of both, calls of ours without usage, and why they may differ."""
+    """One day, or the month from `day` to `last`: tokens of both, calls of ours without usage, and why they
+    may differ."""
 
     day: date
+    last: date
     provider: int | None
     ledger: int | None
     unknown: int
@@ -151,23 +163,27 @@ def _days(rows: Any, header: Sequence[str], columns: dict[str, int], *, day_firs
     )
     days: dict[date, int] = {}
     count = skipped = 0
+    utc, months = True, 0
     for row in rows:
         if not any(cell.strip() for cell in row):
             continue
         count += 1
         if count > MAX_ROWS:
             raise Unreadable(_("The file has more than %d rows: export a shorter period.") % MAX_ROWS)
-        day = _day(_cell(row, columns["day"]), day_first=day_first)
-        tokens = [number(_cell(row, columns[name])) for name in parts]
-        if day is None or all(value is None for value in tokens):
+        said, texts = _cell(row, columns["day"]), [_cell(row, columns[name]) for name in parts]
+        day, tokens = _day(said, day_first=day_first), [number(text) for text in texts]
+        # Nothing at all beside a day is nothing used, as some exports have it.
+        if day is None or (any(texts) and all(value is None for value in tokens)):
             skipped += 1
             continue
+        utc, months = utc and bool(_UTC.fullmatch(said)), months + bool(_MONTH.fullmatch(said))
         days[day] = days.get(day, 0) + sum(value or 0 for value in tokens)
-    if not days:
+    if not any(days.values()):
         raise Unreadable(_("No row of the file has both a day and a number of tokens."))
-    return Export(
-        days, count, skipped, {name: header[at] for name, at in columns.items() if name in ("day", *parts)}
-    )
+    if months and months != count - skipped:
+        raise Unreadable(_("Some rows of the file are of days and others of months."))
+    named = {name: header[at] for name, at in columns.items() if name in ("day", *parts)}
+    return Export(days, count, skipped, named, utc=utc, monthly=bool(months))
 
 
 def _cell(row: Sequence[str], at: int) -> str:
@@ -187,6 +203,11 @@ def _day(text: str, *, day_first: bool) -> date | None:
     match = re.match(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text)
     if match:
         year, month, day = map(int, match.groups())
+    elif match := _MONTH.fullmatch(text):
+        ahead, behind = match.groups()
+        year, month, day = (*map(int, re.split("[-/.]", ahead or behind)), 1)
+        if behind:
+            year, month = month, year
     elif match := re.match(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", text):
         first, second, year = map(int, match.groups())
         day, month = (first, second) if day_first or first > 12 else (second, first)
@@ -210,14 +231,17 @@ CLIENT = gettext_lazy("another client may use the same credential")
 def compare(export: Export, filter: audit.Filter) -> Comparison:
     """The file against the ledger's calls of `filter`, whose period is replaced by the file's days."""
     first, last = min(export.days), max(export.days)
+    if export.monthly:
+        last = _month_end(last)
     wanted = replace(
         filter,
         start=audit.midnight(first, filter.zone),
         end=audit.midnight(last + timedelta(days=1), filter.zone),
     )
-    ours: dict[date, audit.Sums] = {
-        point.start.astimezone(filter.zone).date(): point.sums for point in audit.series(wanted, "day")
-    }
+    ours: dict[date, audit.Sums] = {}
+    for point in audit.series(wanted, "day"):
+        day = point.start.astimezone(filter.zone).date()
+        ours.setdefault(day.replace(day=1) if export.monthly else day, audit.Sums()).join(point.sums)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     both = {day: (export.days.get(day, 0), (ours[day].tokens or 0) if day in ours else 0) for day in days}
     lines = []
@@ -228,9 +252,14 @@ def compare(export: Export, filter: audit.Filter) -> Comparison:
         unknown = sums.certainties.get("unknown", 0)
         estimated = sums.certainties.get("estimated", 0)
         cause = _cause(day, both, unknown, estimated, sums)
-        lines.append(Line(day, export.days.get(day), sums.tokens, unknown, cause))
+        until = _month_end(day) if export.monthly else day
+        lines.append(Line(day, until, export.days.get(day), sums.tokens, unknown, cause))
     provider, ledger = sum(export.days.values()), sum(sums.tokens or 0 for sums in ours.values())
     return Comparison(lines, provider, ledger, _notes(lines, provider, ledger))
+
+
+def _month_end(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _cause(
@@ -245,16 +274,23 @@ def _cause(
         if other and other[0] - other[1] and abs(difference + other[0] - other[1]) <= 0.05 * abs(difference):
             return _("the day ends at another hour there: the day beside it differs by as much the other way")
     if difference > 0 and unknown:
-        return _("%d calls of this day came without usage") % unknown
+        text = ngettext("%d call came without usage", "%d calls came without usage", unknown)
+        return text % unknown
     if difference > 0 and mine == 0:
-        return _("nothing went through here on this day: %s") % CLIENT
+        return _("nothing went through here then: %s") % CLIENT
     if difference > 0:
         return str(CLIENT)
     if estimated:
-        return _("%d calls of this day were estimated") % estimated
+        text = ngettext("%d call was estimated", "%d calls were estimated", estimated)
+        return text % estimated
     bad = sum(sums.outcomes.get(name, 0) for name in ("failed", "stopped", "interrupted"))
     if bad:
-        return _("%d calls failed or were stopped: the provider may not charge them") % bad
+        text = ngettext(
+            "%d call failed or was stopped: the provider may not charge it",
+            "%d calls failed or were stopped: the provider may not charge them",
+            bad,
+        )
+        return text % bad
     return _("the file may hold a part of the agents, or the day is not over there")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
@@ -17,8 +18,11 @@ from django.utils.translation import gettext_lazy
 from chat import audit
 from chat.actions.recording import record
 from chat.admin.audit import reconcile as comparing
+from chat.admin.audit.query import ZONES
 from chat.models import RollupKey
 from chat.threads import write_transaction
+
+UTC = ZoneInfo("UTC")
 
 
 class ReconcileForm(forms.Form):
@@ -34,6 +38,11 @@ class ReconcileForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("None chosen: all of them."),
     )
+    zone = forms.ChoiceField(
+        label=gettext_lazy("Its days are those of"),
+        required=False,
+        help_text=gettext_lazy("OpenAI counts days in UTC. A file that says so itself is read so."),
+    )
     day_first = forms.BooleanField(
         label=gettext_lazy("03/04 is the third of April"), required=False, initial=True
     )
@@ -43,12 +52,19 @@ class ReconcileForm(forms.Form):
         rows = RollupKey.objects.exclude(agent_id=None).values_list("agent_id", "agent_name").distinct()
         choices = sorted({str(pk): name for pk, name in rows}.items(), key=lambda pair: pair[1].casefold())
         self.fields["agents"].choices = choices  # type: ignore[attr-defined]
+        here = str(timezone.get_default_timezone())
+        zones = [here, *(name for name in ZONES if name != here)]
+        self.fields["zone"].choices = [  # type: ignore[attr-defined]
+            (name, name.replace("_", " ")) for name in zones
+        ]
 
 
 def reconcile(request: HttpRequest) -> HttpResponseBase:
     """GET: the form. POST: the comparison beneath it."""
     form = ReconcileForm(request.POST or None, request.FILES or None)
     comparison = export = None
+    agents: tuple[int, ...] = ()
+    zone: Any = timezone.get_default_timezone()
     if request.method == "POST" and form.is_valid():
         content: bytes = form.cleaned_data["file"].read()
         try:
@@ -56,15 +72,16 @@ def reconcile(request: HttpRequest) -> HttpResponseBase:
         except comparing.Unreadable as wrong:
             form.add_error("file", str(wrong))
         else:
-            zone: Any = timezone.get_default_timezone()
+            zone = UTC if export.utc else ZoneInfo(form.cleaned_data["zone"] or str(zone))
             now = timezone.now()
             agents = tuple(int(pk) for pk in form.cleaned_data["agents"])
             comparison = comparing.compare(export, audit.Filter(now, now, zone, agents=agents))
             with write_transaction():
                 record("reconcile.done", "audit:reconcile", {
                     "sha256": hashlib.sha256(content).hexdigest(), "rows": export.rows,
-                    "agents": list(agents), "provider": comparison.provider, "ledger": comparison.ledger,
+                    "agents": list(agents), "time_zone": str(zone),
+                    "provider": comparison.provider, "ledger": comparison.ledger,
                 })  # fmt: skip
     context = {"title": _("Reconcile"), "form": form, "export": export, "comparison": comparison,
-               "zone": timezone.get_default_timezone(), **admin.site.each_context(request)}  # fmt: skip
+               "chosen": agents, "zone": zone, **admin.site.each_context(request)}  # fmt: skip
     return render(request, "admin/audit/reconcile.html", context)
