@@ -27,7 +27,7 @@ def source_of(
     """
     rows = [row for row in _rows(conversation, until) if before is None or row.created_at < before]
     ended = [m.public_id for m in rows if m.role == Message.Role.ASSISTANT and not m.is_running]
-    usage = usage_of(ended) if ended else {}
+    usage = usage_of(conversation.public_id, ended) if ended else {}
     files = files_of(rows) if conversation.has_files else {}
     parts = []
     for message in rows:

@@ -284,8 +284,8 @@ class BudgetRequestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """People who ask for more: granted with an end, or declined, once."""
 
     form = AnswerForm
-    list_display = ("created_at", "person", "budget", "reason", "granted", "declined_at")
-    list_select_related = ("person", "budget", "grant")
+    list_display = ("created_at", "person", "whose", "reason", "granted", "declined_at")
+    list_select_related = ("person", "grant", "budget__team", "budget__person", "budget__agent")
     list_filter = ("created_at",)
     actions = None
     fields = ("created_at", "person", "whose", "reason", "amount", "until", "note")

@@ -21,7 +21,8 @@ class Filter:
     """What is looked at. An empty tuple is "all of them".
 
     persons: user ids, or names as "@name" for calls of somebody who is no user (commands). teams and
-    agents: ids, teams also NO_TEAM. The others: values of the ledger's columns.
+    agents: ids, teams also NO_TEAM. The others: values of the ledger's columns. Roll-ups know nothing of
+    conversations: their sums come from rows.
     """
 
     start: datetime
@@ -35,6 +36,12 @@ class Filter:
     purposes: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     certainties: tuple[str, ...] = ()
+    conversations: tuple[str, ...] = ()
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether the rows alone can tell."""
+        return bool(self.conversations)
 
     @property
     def columns(self) -> tuple[tuple[str, Sequence[Any]], ...]:
@@ -42,6 +49,7 @@ class Filter:
         pairs: tuple[tuple[str, Sequence[Any]], ...] = (
             ("agent_id", self.agents), ("model", self.models), ("provider", self.providers),
             ("purpose", self.purposes), ("outcome", self.outcomes), ("certainty", self.certainties),
+            ("conversation_id", self.conversations),
         )  # fmt: skip
         return tuple((column, values) for column, values in pairs if values)
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import Subquery
 
-from chat.audit.entries import parts
+from chat.audit.entries import parts, parts_apart
 from chat.audit.filters import Filter
 from chat.audit.periods import midnight
 from chat.audit.sums import Part, Report
@@ -53,11 +53,16 @@ def reports(filters: Sequence[Filter], known: Known | None = None, *, purpose: b
     found: list[list[Part]] = [[] for _ in filters]
     statements = []
     for at, filter in enumerate(filters):
+        if filter.of_rows:
+            continue
         ranges, rest = pieces(filter.start.timestamp(), filter.end.timestamp(), known.zone)
         face = "f" if purpose or filter.purposes else "s"
         statements += [_statement(at, filter, face, piece, apart=purpose) for piece in ranges]
         for start, end in rest:
             found[at] += parts(replace(filter, start=start, end=end))
+    rows = [at for at, filter in enumerate(filters) if filter.of_rows]
+    for place, part in parts_apart([filters[at] for at in rows]):
+        found[rows[place]].append(part)
     for at, key, sums in _read(statements):
         found[at].append((told[key], sums))
     return [Report(one) for one in found]

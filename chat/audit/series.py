@@ -39,7 +39,7 @@ def series(
     `bar`: no more than a bar needs, calls and tokens in three kinds."""
     cut = bounds(filter.start, filter.end, filter.zone, step)
     edges = [int(bound.timestamp()) for bound in cut]
-    if all(bound.timestamp() % HOUR == 0 for bound in cut):
+    if not filter.of_rows and all(bound.timestamp() % HOUR == 0 for bound in cut):
         found = _of_rollups(filter, edges, by, _grain(filter, step, by, cut, known or reading.keys()), bar)
     else:
         found = entries.spans(filter, step, by)

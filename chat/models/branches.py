@@ -67,7 +67,7 @@ def read_branch(
     parents = {m.pk: tree[m.parent_id][1] if m.parent_id else None for m in messages}
     ended = [m.public_id for m in messages if m.role == Message.Role.ASSISTANT and not m.is_running]
     files = files_of(messages) if conversation.has_files else {}
-    usage, estimated = used_by(ended) if ended else ({}, {})
+    usage, estimated = used_by(conversation.public_id, ended) if ended else ({}, {})
     return Branch(messages, siblings, parents, usage, earlier, files, estimated)
 
 
@@ -88,20 +88,23 @@ def _siblings(messages: list[Message], tree: dict[int, tuple[int | None, str]]) 
     return {m.pk: found[m.parent_id] for m in messages}
 
 
-def usage_of(message_ids: Iterable[str]) -> dict[str, tuple[int | None, int | None, int | None]]:
-    """What was reported for these answers, by the ledger. Several calls of one answer are added up; a
-    kind that none of them reported stays None."""
-    return used_by(message_ids)[0]
+def usage_of(
+    conversation: str, message_ids: Iterable[str]
+) -> dict[str, tuple[int | None, int | None, int | None]]:
+    """What was reported for these answers of a conversation, all by their public ids, by the ledger. Several
+    calls of one answer are added up; a kind that none of them reported stays None."""
+    return used_by(conversation, message_ids)[0]
 
 
 def used_by(
+    conversation: str,
     message_ids: Iterable[str],
 ) -> tuple[dict[str, tuple[int | None, int | None, int | None]], dict[str, int]]:
     """What was reported for these answers, as `usage_of` has it, and beside it how many tokens we estimated
     for calls of theirs that were cut off."""
     reported: dict[str, tuple[int | None, int | None, int | None]] = {}
     estimated: dict[str, int] = {}
-    rows = LedgerEntry.objects.filter(message_id__in=list(message_ids)).filter(
+    rows = LedgerEntry.objects.filter(conversation_id=conversation, message_id__in=list(message_ids)).filter(
         Q(user_tokens__isnull=False) | Q(enrichment_tokens__isnull=False) | Q(output_tokens__isnull=False)
     )
     for message_id, certainty, *counts in rows.values_list(

@@ -137,7 +137,7 @@ class LedgerEntry(models.Model):
     model = models.CharField(_("model"), max_length=120, blank=True, default="")
     purpose = models.CharField(_("purpose"), max_length=10, choices=Purpose.choices, default=Purpose.ANSWER)
     conversation_id = models.CharField(_("conversation"), max_length=26)
-    message_id = models.CharField(_("message"), max_length=26, db_index=True)
+    message_id = models.CharField(_("message"), max_length=26)
     retry_of = models.CharField(_("repeats"), max_length=26, blank=True, default="")
     user_tokens = models.BigIntegerField(_("user tokens"), null=True)
     enrichment_tokens = models.BigIntegerField(_("enrichment tokens"), null=True)
@@ -172,6 +172,7 @@ class LedgerEntry(models.Model):
             models.Index(fields=("ended_at", "user_id"), name="ledger_day_person"),
             models.Index(fields=("user_id", "ended_at"), name="ledger_person"),
             models.Index(fields=("agent_id", "ended_at"), name="ledger_agent"),
+            models.Index(fields=("conversation_id", "message_id"), name="ledger_conversation"),
             models.Index(
                 fields=("ended_at",), condition=~models.Q(certainty="reported"), name="ledger_unreported"
             ),

@@ -17,6 +17,12 @@ from chat.models.prices import AMOUNT_UNIT, UNIT
 register = template.Library()
 
 
+def _rounded(value: float, digits: int = 1) -> str:
+    """Django's number_format cuts a float off where it should round it."""
+    exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return number_format(exact, decimal_pos=digits, use_l10n=True, force_grouping=True)
+
+
 @register.filter
 def tokens(value: int | None) -> str:
     """A count with separators; a dash where nothing was reported, which is not 0."""
@@ -38,7 +44,7 @@ def money(amount: int | None, currency: str = "") -> str:
 @register.filter
 def part(value: float | None) -> str:
     """A part of a whole as a percentage with one digit."""
-    return "–" if value is None else f"{number_format(value * 100, decimal_pos=1, use_l10n=True)} %"
+    return "–" if value is None else f"{_rounded(value * 100)} %"
 
 
 @register.filter
@@ -49,15 +55,16 @@ def changed(value: float | None) -> str:
     if value >= 99:
         return _("over × 100")  # there was next to nothing before
     if value >= 9.995:
-        return _("× %s") % number_format(value + 1, decimal_pos=0, use_l10n=True)
+        return _("× %s") % _rounded(value + 1, 0)
     sign = "+" if value > 0 else "−" if value < 0 else "±"
-    return f"{sign}{number_format(abs(value) * 100, decimal_pos=0 if abs(value) >= 0.1 else 1)} %"
+    digits = 0 if abs(value) >= 0.0995 else 1
+    return f"{sign}{_rounded(abs(value) * 100, digits)} %"
 
 
 @register.filter
 def milliseconds(value: int | None) -> str:
     """A time as seconds with one digit."""
-    return "–" if value is None else _("%s s") % number_format(value / 1000, decimal_pos=1, use_l10n=True)
+    return "–" if value is None else _("%s s") % _rounded(value / 1000)
 
 
 @register.filter

@@ -10,12 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from ulid import ULID
 
 from chat import audit
+from chat.actions.budgets import ask_for_more
 from chat.models import (
     AuditEvent,
     Budget,
@@ -106,6 +109,12 @@ def test_more_than_eight_are_told_as_others(
         ("agent=7", 5),
         ("agent=8", 0),
         ("team=0", 5),
+        ("provider=StackSpot", 5),
+        ("provider=elsewhere", 0),
+        ("purpose=answer&outcome=stopped", 1),
+        ("purpose=command", 0),
+        ("conversation=01ARZ3NDEKTSV4RRFFQ69G5FAV", 0),
+        ("conversation=no-id&provider=%00", 5),
         ("period=today", 2),
         ("period=custom&from=1999-01-01&to=1999-01-31", 0),
         ("outcome=no-such&certainty=&person=x", 0),
@@ -179,6 +188,98 @@ def test_the_filters_of_a_person_lead_to_their_calls(page: Client, known: Any, a
     assert len(found) == 2
 
 
+FIELDS: dict[str, dict[str, Any]] = {
+    "provider": {"provider": "models.example"},
+    "purpose": {"purpose": "batch"},
+    "conversation": {"conversation_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_screen_and_files_agree_to_the_unit_under_every_filter(
+    field: str, page: Client, known: Any, alice: Any, book: Callable[..., LedgerEntry]
+) -> None:
+    for n, hours in enumerate((0, 5, 72, 28 * 24)):
+        at = timezone.now() - timedelta(hours=hours)
+        book(alice, user=1 + n, enrichment=10 * n if n else None, output=100, at=at, **FIELDS[field])
+    chosen = f"{field}={next(iter(FIELDS[field].values()))}"
+    for view in ("person", "team", "agent", "model", "day"):
+        answer = page.get(f"/admin/audit/?{chosen}&view={view}")
+        shown = {line.label: (line.sums.calls, line.sums.tokens) for line, _ in answer.context["lines"]}
+        total = answer.context["total"]
+        assert (total.calls, total.tokens, total.enrichment_tokens) == (4, 470, 60)
+        assert sum(value or 0 for value in answer.context["chart"].totals) == 470
+        rows = cells(page.get(f"/admin/audit/export.csv?{chosen}&view={view}"))
+        assert {row[view]: (int(row["calls"]), int(row["tokens"])) for row in rows} == shown
+        found = json.loads(body(page.get(f"/admin/audit/export.json?{chosen}&view={view}")))
+        assert {row[view]: (row["calls"], row["tokens"]) for row in found["rows"]} == shown
+        assert found["manifest"]["filter"][field] == next(iter(FIELDS[field].values()))
+    assert len(page.get(f"/admin/audit/?{chosen}&view=calls").context["calls"]) == 4
+    assert len(cells(page.get(f"/admin/audit/export.csv?{chosen}&view=calls"))) == 4
+
+
+def test_a_call_leads_to_the_calls_of_its_conversation(
+    page: Client, known: Any, alice: Any, book: Callable[..., LedgerEntry]
+) -> None:
+    began = timezone.now() - timedelta(days=90)
+    conversation = str(ULID.from_datetime(began))
+    rows = [
+        book(alice, at=began + timedelta(days=days), conversation_id=conversation) for days in (0, 1, 80, 90)
+    ]
+    listed = page.get("/admin/audit/?view=calls&agent=7")
+    address = f"{listed.context['of_conversation']}{conversation}"
+    assert f'href="{address.replace("&", "&amp;")}#table"' in listed.content.decode()
+    found = page.get(f"/admin/audit/{address}")
+    assert [call.pk for call in found.context["calls"]] == [rows[3].pk, rows[2].pk]
+    assert [str(chip.label) for chip in found.context["query"].chips] == ["Architect", conversation]
+    one = page.get(f"/admin/audit/calls/{rows[0].public_id}/")
+    whole = page.get(f"/admin/audit/{one.context['of_conversation']}")
+    assert [call.pk for call in whole.context["calls"]] == [row.pk for row in rows[::-1]], (
+        "its id says when a conversation began"
+    )
+    command = book("a command", conversation_id="")
+    assert page.get(f"/admin/audit/calls/{command.public_id}/").context["of_conversation"] == ""
+    odd = book("a seed", conversation_id="C" + "0" * 25)
+    assert "conversation=C0" in page.get(f"/admin/audit/calls/{odd.public_id}/").context["of_conversation"]
+
+
+def test_groups_say_how_many_people_they_are_made_of_and_what_knowledge_took(
+    page: Client, known: Any
+) -> None:
+    answer = page.get("/admin/audit/?view=agent")
+    (line, _address), people = answer.context["lines"][0], answer.context["people"]
+    assert (line.people, people) == (2, 2)
+    assert line.knowledge == pytest.approx(400 / 1899)
+    text = answer.content.decode()
+    assert "21.1 %" in text.split('id="table"')[1], "in the agent's row"
+    assert "21.1 %" in text.split('class="numbers"')[1].split("</article>")[0], "at the head"
+    rows = cells(page.get("/admin/audit/export.csv?view=agent"))
+    assert [row["people"] for row in rows] == ["2"]
+    assert "people" not in cells(page.get("/admin/audit/export.csv?view=person"))[0]
+
+
+def test_what_knowledge_took_is_not_told_where_nothing_was_reported(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    book(alice, user=10, enrichment=None, output=5)
+    line, _address = page.get("/admin/audit/?view=agent").context["lines"][0]
+    assert line.knowledge is None
+
+
+def test_a_person_with_a_budget_has_what_is_used_of_it_in_the_table(
+    page: Client, known: Any, alice: Any
+) -> None:
+    assert "Of the budget" not in page.get("/admin/audit/").content.decode()
+    Budget.objects.create(scope="person", person=alice, measure="tokens", limit=10**6, period="month")
+    budget = Budget.objects.create(scope="person", person=alice, measure="tokens", limit=1000, period="day")
+    start, _end = audit.budget_span("day", timezone.now())
+    BudgetPeriod.objects.create(budget=budget, start=start, used=550)
+    answer = page.get("/admin/audit/")
+    assert "Of the budget" in answer.content.decode()
+    assert answer.context["limits"][alice.pk].part == 0.55, "the one that is used most"
+    assert page.get("/admin/audit/?view=agent").context["limits"] == {}
+
+
 def test_tables_are_ordered_by_the_server(page: Client, known: Any) -> None:
     def labels(sort: str) -> list[str]:
         return [line.label for line, _ in page.get(f"/admin/audit/?sort={sort}").context["lines"]]
@@ -248,7 +349,14 @@ def test_each_look_is_in_the_log_once_in_a_while(page: Client, known: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?view=calls", "?view=day&stack=agent&outcome=failed", "?person=1&team=0"]
+    "query",
+    [
+        "",
+        "?view=calls",
+        "?view=day&stack=agent&outcome=failed",
+        "?person=1&team=0",
+        "?view=day&stack=person&conversation=01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    ],
 )
 def test_a_page_takes_at_most_15_queries(query: str, page: Client, known: Any) -> None:
     with CaptureQueriesContext(connection) as queries:
@@ -301,6 +409,25 @@ def test_attention_names_budgets_near_their_end(page: Client, alice: Any) -> Non
     )
     kinds = [line.kind for line in page.get("/admin/audit/").context["attention"]]
     assert kinds == ["quota"]
+
+
+def test_attention_names_those_who_wait_for_more_of_a_budget_until_they_are_answered(
+    page: Client, alice: Any, staff: Any
+) -> None:
+    budget = Budget.objects.create(scope="everyone", measure="tokens", limit=1000, period="month")
+    other = Budget.objects.create(scope="person", person=alice, measure="tokens", limit=1, period="day")
+    ask_for_more(alice, budget=other.public_id, reason="More").delete()
+    asked = ask_for_more(alice, budget=budget.public_id, reason="The migration")
+    (line,) = page.get("/admin/audit/").context["attention"]
+    assert (line.kind, line.text) == ("asked", "1 person asks for more of the budget of everyone.")
+    staff.user_permissions.add(Permission.objects.get(codename="view_budgetrequest"))
+    listed = page.get(line.address)
+    assert [row.pk for row in listed.context["cl"].result_list] == [asked.pk]
+    assert "everyone together: 1,000 tokens / month" in listed.content.decode()
+    asked.declined_at = timezone.now()
+    asked.save()
+    assert page.get("/admin/audit/").context["attention"] == []
+    assert not page.get(line.address).context["cl"].result_list
 
 
 def test_attention_names_jumps_failing_agents_and_calls_without_usage(

@@ -96,7 +96,7 @@ def test_an_answer_goes_on_by_itself_and_each_call_is_in_the_ledger(
     assert all(call.outcome == State.COMPLETED and call.first_delta_ms is not None for call in calls)
     assert calls[0].started_at < calls[1].started_at < calls[2].started_at
     assert sum(call.duration_ms for call in calls) <= (answer.duration_ms or 0)
-    assert usage_of([answer.public_id]) == {answer.public_id: (111, None, 222)}
+    assert usage_of(sent.conversation, [answer.public_id]) == {answer.public_id: (111, None, 222)}
 
 
 def test_a_model_is_told_the_question_and_the_answer_so_far(

@@ -11,6 +11,8 @@ from datetime import timedelta
 from statistics import median
 from typing import Any, Final
 
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,7 +20,7 @@ from django.utils.translation import ngettext
 
 from chat import audit
 from chat.audit.allowances import Allowance
-from chat.models import Share
+from chat.models import Budget, BudgetRequest, Share
 
 #: Days whose median is a person's own measure, and how often it must be passed.
 MEDIAN_DAYS: Final = 14
@@ -28,13 +30,15 @@ JUMP_TOKENS: Final = 10_000
 #: The part of an agent's calls of a day that may fail, from this many calls on.
 FAILING: Final = 0.05
 FAILING_CALLS: Final = 20
+#: Requests for more that nobody answered, in the address of their list.
+OPEN: Final = "grant__isnull=1&declined_at__isnull=1"
 #: Days before its end when a share link is named.
 EXPIRING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to look at. `kind` is over, jump, failing, unknown, links or quota."""
+    """One thing to look at. `kind` is over, asked, quota, jump, failing, unknown or links."""
 
     kind: str
     text: str
@@ -47,9 +51,23 @@ def today() -> audit.Filter:
     return audit.Filter(*audit.period("today", zone, timezone.now()), zone)
 
 
+def budgets() -> QuerySet[Budget]:
+    """All budgets, each with how many people wait for an answer to their request for more."""
+    open_ones = BudgetRequest.objects.filter(budget=OuterRef("pk"), grant=None, declined_at=None)
+    counted = open_ones.order_by().values("budget").annotate(n=Count("pk")).values("n")
+    return Budget.objects.annotate(asked=Coalesce(Subquery(counted), 0))
+
+
 def lines(allowances: list[Allowance], of_today: audit.Report) -> list[Line]:
-    """What there is to look at, the gravest first; two queries. `of_today`: the report of `today()`."""
-    return [*_budgets(allowances), *_jumps(of_today), *_failing_and_unknown(of_today), *_links()]
+    """What there is to look at, the gravest first; two queries. `allowances`: of `budgets()`. `of_today`:
+    the report of `today()`."""
+    return [
+        *_budgets(allowances),
+        *_asked(allowances),
+        *_jumps(of_today),
+        *_failing_and_unknown(of_today),
+        *_links(),
+    ]
 
 
 def _budgets(allowances: list[Allowance]) -> Iterator[Line]:
@@ -69,6 +87,19 @@ def _budgets(allowances: list[Allowance]) -> Iterator[Line]:
             facts["until"] = timezone.localtime(allowance.exhausted_at).strftime("%Y-%m-%d %H:%M")
             text = _("At this pace the budget of %(whose)s is used up on %(until)s.") % facts
             yield Line("quota", text, address)
+
+
+def _asked(allowances: list[Allowance]) -> Iterator[Line]:
+    for allowance in allowances:
+        waiting = getattr(allowance.budget, "asked", 0)
+        if waiting:
+            text = ngettext(
+                "%(count)d person asks for more of the budget of %(whose)s.",
+                "%(count)d people ask for more of the budget of %(whose)s.",
+                waiting,
+            ) % {"count": waiting, "whose": whose(allowance.budget)}
+            page = reverse("admin:chat_budgetrequest_changelist")
+            yield Line("asked", text, f"{page}?{OPEN}&budget__id__exact={allowance.budget.pk}")
 
 
 def whose(budget: Any) -> str:

@@ -98,7 +98,7 @@ class Export:
             pages = tables.calls(self.query, self.until)
             return list(tables.CALL), ([tables.call_values(row) for row in page] for page in pages)
         found = audit.report(self.query.filter)
-        made = [tables.values(line, found) for line in tables.lines(self.query, found)]
+        made = [tables.values(self.query, line, found) for line in tables.lines(self.query, found)]
         return tables.columns(self.query, found), iter([made] if made else [])
 
     def _manifest(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chat import audit
-from chat.admin.audit.tables import change
+from chat.admin.audit.tables import change, knowledge
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,11 @@ class Part:
     value: int | None
     x: float
     width: float
+
+    @property
+    def share(self) -> float | None:
+        """Its part of the whole; None where nothing was reported of it, or nothing at all."""
+        return self.width / 100 if self.value is not None and self.width else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Numbers:
     costs: list[Money]
     unpriced: int
     measured: float | None
+    measured_before: float | None
+    knowledge: float | None
 
 
 def numbers(now: audit.Sums, past: audit.Sums) -> Numbers:
@@ -67,8 +74,14 @@ def numbers(now: audit.Sums, past: audit.Sums) -> Numbers:
             for currency, amount in sorted(now.amounts.items())
         ],
         unpriced=now.calls - now.priced,
-        measured=now.certainties.get("reported", 0) / now.calls if now.calls else None,
+        measured=_measured(now),
+        measured_before=_measured(past),
+        knowledge=knowledge(now),
     )
+
+
+def _measured(sums: audit.Sums) -> float | None:
+    return sums.certainties.get("reported", 0) / sums.calls if sums.calls else None
 
 
 def bar(parts: Sequence[tuple[str, int | None]]) -> list[Part]:

@@ -30,13 +30,13 @@ from django.views.decorators.http import require_POST, require_safe
 from chat import audit
 from chat.actions import ledger as chains
 from chat.actions.recording import record
-from chat.admin.audit import attention, tables
+from chat.admin.audit import attention, links, tables
 from chat.admin.audit.chart import Chart, chart
 from chat.admin.audit.files import FORMATS, Export
 from chat.admin.audit.numbers import numbers
-from chat.admin.audit.query import ORDERS, STACKS, VIEWS, Query
-from chat.audit.allowances import allowances
-from chat.models import AuditEvent, Budget, LedgerEntry
+from chat.admin.audit.query import ORDERS, PEOPLED, STACKS, VIEWS, Query
+from chat.audit.allowances import Allowance, allowances
+from chat.models import AuditEvent, LedgerEntry
 from chat.models.readings import may_read
 from chat.threads import write_transaction
 
@@ -46,7 +46,8 @@ ROWS: Final = 50
 HEADINGS: Final = (
     ("label", gettext_lazy("Name")), ("tokens", gettext_lazy("Tokens")), ("user", gettext_lazy("Asked")),
     ("enrichment", gettext_lazy("Knowledge")), ("output", gettext_lazy("Answered")),
-    ("cost", gettext_lazy("Cost")), ("calls", gettext_lazy("Calls")), ("failed", gettext_lazy("Failed")),
+    ("cost", gettext_lazy("Cost")), ("calls", gettext_lazy("Calls")), ("people", gettext_lazy("People")),
+    ("failed", gettext_lazy("Failed")),
     ("first", gettext_lazy("First text, s (p50 / p95)")), ("last", gettext_lazy("Last call")),
 )  # fmt: skip
 #: A look at the same page by the same person is told again after this.
@@ -95,7 +96,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
     query = Query.read(request.GET)
     latest = _note_look(request, query)
     found, past, today = audit.reports([query.filter, query.before(), attention.today()], query.known)
-    budgets = allowances(Budget.objects.all(), query.known)
+    budgets = allowances(attention.budgets(), query.known)
     drawn = chart(query)
     context = {
         "title": _("Audit"),
@@ -103,9 +104,14 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         "views": [(name, label, query.address(view=name)) for name, label in VIEWS.items()],
         "stacks": [(name, label, query.address(stack=name)) for name, label in STACKS.items()],
         "numbers": numbers(found.total, past.total),
-        "calls_address": query.address(view="calls"),
-        "unknown_address": query.address(view="calls", certainty="unknown"),
-        "headings": HEADINGS if query.view != "day" else HEADINGS[:-1],
+        "links": links.of_numbers(query),
+        "headings": [
+            (name, label)
+            for name, label in HEADINGS
+            if (query.view in PEOPLED or name != "people") and (query.view != "day" or name != "last")
+        ],
+        "peopled": query.view in PEOPLED,
+        "limits": _limits(query.view, budgets),
         "chart": drawn,
         "chart_data": drawn.data(),
         "budgets": budgets,
@@ -116,18 +122,30 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         "formats": [
             (form, f"{reverse('admin:audit_export', args=[form])}{query.address()}") for form in FORMATS
         ],
-        **(_calls(query, request, drawn) if query.view == "calls" else _groups(query, found, past)),
+        **(_calls(query, request, drawn) if query.view == "calls" else _groups(query, found, past, drawn)),
     }
     return _show(request, "admin/audit/overview.html", context, query.filter.zone)
 
 
-def _groups(query: Query, found: audit.Report, past: audit.Report) -> dict[str, Any]:
-    made = tables.lines(query, found, past)
+def _limits(view: str, budgets: list[Allowance]) -> dict[Any, Allowance]:
+    """The most used budget of each row of a table that has one of its own."""
+    found: dict[Any, Allowance] = {}
+    for one in budgets:
+        if one.budget.scope == view:
+            found.setdefault(getattr(one.budget, f"{view}_id"), one)
+    return found
+
+
+def _groups(query: Query, found: audit.Report, past: audit.Report, drawn: Chart) -> dict[str, Any]:
+    # A conversation's bars hold all that its days need; those of roll-ups do not.
+    whole = query.filter.of_rows and query.step == "day"
+    made = tables.lines(query, found, past, drawn.points if whole else None)
     pages = max(1, -(-len(made) // ROWS))
     at = min(query.page, pages)
     return {
         "lines": [(line, _drill(query, line)) for line in made[(at - 1) * ROWS : at * ROWS]],
         "total": found.total,
+        "people": len(found.by("person")),
         "line_count": len(made),
         "page": at,
         "pages": pages,
@@ -158,6 +176,7 @@ def _calls(query: Query, request: HttpRequest, drawn: Chart) -> dict[str, Any]:
     last = f"{found[-1].ended_at.isoformat()} {found[-1].pk}" if more else ""
     return {
         "calls": found,
+        "of_conversation": f"{query.address(conversation='')}&conversation=",
         "newer": query.address() if "after" in request.GET else "",
         "older": query.address(after=last) if more else "",
     }
@@ -185,6 +204,7 @@ def call(request: HttpRequest, public_id: str) -> HttpResponseBase:
         "title": _("Call %d") % row.pk,
         "call": row,
         "holds": row.digest == row.computed() and row.previous == (before or ""),
+        "of_conversation": links.of_conversation(row),
         "may_read": bool(row.conversation_id) and may_read(request.user),
     }
     return _show(request, "admin/audit/call.html", context)

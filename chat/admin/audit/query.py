@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat import audit
 from chat.models import LedgerEntry, State
+from chat.models.ids import may_be_id
 
 #: The tables, by the word in the address.
 VIEWS: Final = {
@@ -45,8 +46,9 @@ PERIODS: Final = {
 }
 #: Fields of which several values may be chosen.
 FIELDS: Final = {
-    "person": _("Person"), "team": _("Team"), "agent": _("Agent"), "model": _("Model"),
-    "purpose": _("Purpose"), "certainty": _("Certainty"), "outcome": _("Ended"),
+    "person": _("Person"), "team": _("Team"), "agent": _("Agent"), "provider": _("Provider"),
+    "model": _("Model"), "purpose": _("Purpose"), "certainty": _("Certainty"), "outcome": _("Ended"),
+    "conversation": _("Conversation"),
 }  # fmt: skip
 #: Time zones that are offered beside the configured one.
 ZONES: Final = (
@@ -66,10 +68,13 @@ ORDERS: Final = (
     "output",
     "cost",
     "calls",
+    "people",
     "failed",
     "last",
     "first",
 )
+#: Tables whose rows say how many people they are made of.
+PEOPLED: Final = ("team", "agent", "model")
 #: The longest period of one's own choice, in days: three years.
 LONGEST: Final = 1096
 
@@ -119,9 +124,11 @@ class Query:
             teams=tuple(int(value) for value in get.getlist("team") if _is_number(value)),
             agents=tuple(int(value) for value in get.getlist("agent") if _is_number(value)),
             models=_texts(get, "model"),
+            providers=_texts(get, "provider"),
             purposes=_known(get.getlist("purpose"), LedgerEntry.Purpose.values),
             outcomes=_known(get.getlist("outcome"), OUTCOMES),
             certainties=_known(get.getlist("certainty"), LedgerEntry.Certainty.values),
+            conversations=tuple(filter(may_be_id, map(str.upper, _texts(get, "conversation")))),
         )  # fmt: skip
         page = get.get("page", "1")
         return cls(
@@ -160,7 +167,7 @@ class Query:
             name: {choice.value: choice.label for choice in choices} for name, choices in self.choices.items()
         }
         return [
-            Chip(label, names[name].get(value, value), self.address(**{name: others}))
+            Chip(label, names.get(name, {}).get(value, value), self.address(**{name: others}))
             for name, label in FIELDS.items()
             for value in self.values(name)
             for others in [[other for other in self.values(name) if other != value]]
@@ -194,16 +201,19 @@ class Query:
     @cached_property
     def choices(self) -> dict[str, list[Choice]]:
         """The filter bar's fields."""
-        names = ("user_id", "username", "team_id", "team", "agent_id", "agent_name", "model")
+        names = ("user_id", "username", "team_id", "team", "agent_id", "agent_name", "provider", "model")
         rows = {tuple(key[name] for name in names) for key in self.known.keys.values()}
-        found: dict[str, dict[str, str]] = {"person": {}, "team": {}, "agent": {}, "model": {}}
-        for user_id, username, team_id, team, agent_id, agent_name, model in rows:
+        found: dict[str, dict[str, str]] = {
+            name: {} for name in ("person", "team", "agent", "provider", "model")
+        }
+        for user_id, username, team_id, team, agent_id, agent_name, provider, model in rows:
             if user_id is not None or username:
                 found["person"][f"@{username}" if user_id is None else str(user_id)] = username
             found["team"][str(team_id or audit.NO_TEAM)] = team or str(_("(no team)"))
             found["agent"][str(agent_id or 0)] = agent_name
-            if model:
-                found["model"][model] = model
+            for field, value in (("provider", provider), ("model", model)):
+                if value:
+                    found[field][value] = value
         fields = {
             name: [
                 Choice(value, label, value in self.values(name))
@@ -259,8 +269,9 @@ def _given(wanted: audit.Filter, period: str, get: QueryDict) -> dict[str, str |
         given |= {"from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}"}
     for name, values in (
         ("person", wanted.persons), ("team", wanted.teams), ("agent", wanted.agents),
-        ("model", wanted.models),
-        ("purpose", wanted.purposes), ("outcome", wanted.outcomes), ("certainty", wanted.certainties),
+        ("provider", wanted.providers), ("model", wanted.models), ("purpose", wanted.purposes),
+        ("outcome", wanted.outcomes), ("certainty", wanted.certainties),
+        ("conversation", wanted.conversations),
     ):  # fmt: skip
         if values:
             texts = list(dict.fromkeys(map(str, values)))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db.models import Q
 
 from chat import audit
-from chat.admin.audit.query import OUTCOMES, Query
+from chat.admin.audit.query import OUTCOMES, PEOPLED, Query
 from chat.models import LedgerEntry
 from chat.models.prices import AMOUNT_UNIT
 
@@ -53,15 +53,23 @@ class Line:
         bad = sum(self.sums.outcomes.get(name, 0) for name in ("failed", "interrupted"))
         return bad / self.sums.calls if self.sums.calls else None
 
+    @property
+    def knowledge(self) -> float | None:
+        """The part of its tokens that came from knowledge sources; None where nothing was reported."""
+        return knowledge(self.sums)
+
 
 def lines(
     query: Query,
     found: audit.Report,
     past: audit.Report | None = None,
+    points: Iterable[audit.Point] | None = None,
 ) -> list[Line]:
-    """The rows of a table of groups, in the order asked for; days take a query of their own."""
+    """The rows of a table of groups, in the order asked for; days take a query of their own, unless their
+    `points` are in hand."""
     if query.view == "day":
-        made = _days(audit.series(query.filter, "day", known=query.known), query.filter.zone)
+        points = audit.series(query.filter, "day", known=query.known) if points is None else points
+        made = _days(points, query.filter.zone)
         earlier: dict[Any, audit.Sums] = {}
     else:
         made = [Line(group.key, group.label, group.sums, group.people) for group in found.by(query.view)]
@@ -92,12 +100,18 @@ def change(now: int | None, then: int | None) -> float | None:
     return now / then - 1 if now is not None and then else None
 
 
+def knowledge(sums: audit.Sums) -> float | None:
+    """The part of tokens that came from knowledge sources; None where nothing was reported of them."""
+    known = sums.enrichment_tokens is not None and sums.tokens
+    return (sums.enrichment_tokens or 0) / sums.tokens if known and sums.tokens else None
+
+
 def _order(line: Line, sort: str, descending: bool) -> tuple[Any, ...]:
     sums = line.sums
     values: dict[str, Any] = {
         "tokens": sums.tokens, "user": sums.user_tokens, "enrichment": sums.enrichment_tokens,
         "output": sums.output_tokens, "cost": max(sums.amounts.values(), default=None), "calls": sums.calls,
-        "failed": line.failed, "last": sums.last, "first": sums.first_ms(0.5),
+        "failed": line.failed, "people": line.people, "last": sums.last, "first": sums.first_ms(0.5),
     }  # fmt: skip
     if line.start is not None and sort == "label":
         values["label"] = line.start.timestamp()
@@ -114,18 +128,20 @@ def _order(line: Line, sort: str, descending: bool) -> tuple[Any, ...]:
 def columns(query: Query, found: audit.Report) -> list[str]:
     """The columns of a file of groups; money has one for each currency."""
     currencies = sorted(found.total.amounts)
+    people = ["people"] if query.view in PEOPLED else []
     return [
-        "key", query.view, "calls", *OUTCOMES, *LedgerEntry.Certainty.values, "user_tokens",
+        "key", query.view, *people, "calls", *OUTCOMES, *LedgerEntry.Certainty.values, "user_tokens",
         "enrichment_tokens", "output_tokens", "tokens", "cached_tokens", "reasoning_tokens", "priced_calls",
         *(f"amount_{currency}" for currency in currencies), "first_delta_ms_p50", "first_delta_ms_p95",
     ]  # fmt: skip
 
 
-def values(line: Line, found: audit.Report) -> list[Any]:
+def values(query: Query, line: Line, found: audit.Report) -> list[Any]:
     """The values of one row of groups, under `columns`."""
     sums = line.sums
+    people = [line.people] if query.view in PEOPLED else []
     return [
-        line.key, line.label, sums.calls, *(sums.outcomes.get(name, 0) for name in OUTCOMES),
+        line.key, line.label, *people, sums.calls, *(sums.outcomes.get(name, 0) for name in OUTCOMES),
         *(sums.certainties.get(name, 0) for name in LedgerEntry.Certainty.values), sums.user_tokens,
         sums.enrichment_tokens, sums.output_tokens, sums.tokens, sums.cached_tokens, sums.reasoning_tokens,
         sums.priced, *(money(sums.amounts.get(currency)) for currency in sorted(found.total.amounts)),
