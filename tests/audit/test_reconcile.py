@@ -97,6 +97,23 @@ def test_it_names_difference_and_likely_cause_a_day(
     assert (event.actor, event.data["provider"], event.data["ledger"]) == ("staff", 5227, 5000)
 
 
+def test_a_few_calls_do_not_explain_what_is_far_too_much(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    noon = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    for day in (0, 1, 2):
+        book(alice, user=500, output=500, at=noon + timedelta(days=day))
+    book(alice, user=None, output=None, at=noon)
+    book(alice, user=5, output=5, outcome="failed", at=noon + timedelta(days=1))
+    book(alice, user=5, output=5, outcome="stopped", certainty="estimated", at=noon + timedelta(days=2))
+    lines = "date,tokens\n2026-03-04,90000\n2026-03-05,0\n2026-03-06,1000\n"
+    answer = page.post("/admin/audit/reconcile/", {"file": SimpleUploadedFile("x.csv", lines.encode())})
+    first, second, third = (line.cause for line in answer.context["comparison"].lines)
+    assert "another client" in first, "one call without usage is not 89,000 tokens"
+    assert "holds nothing" in second
+    assert third == "1 call was estimated"
+
+
 OPENAI = """\
 start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,model,input_tokens,output_tokens,input_cached_tokens
 1772582400,1772668800,2026-03-04T00:00:00+00:00,2026-03-05T00:00:00+00:00,p,2,gpt-4o,1000,200,800

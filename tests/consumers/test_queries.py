@@ -12,8 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from chat import audit
 from chat.consumers.watching import read
-from chat.models import Agent, Conversation, LedgerEntry, Message, State, new_id
+from chat.models import Agent, Budget, BudgetPeriod, Conversation, LedgerEntry, Message, State, new_id
 from chat.turns import items
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +40,8 @@ def make_conversation(user: Any, agent: Agent, count: int) -> Conversation:
         leaf = Message.objects.create(**common, **fields, text=f"**text** {n}", seq=n + 1)
         if role == "assistant":
             entry = LedgerEntry(
-                public_id=new_id(), username="alice", message_id=leaf.public_id, user_tokens=1, duration_ms=5,
+                public_id=new_id(), username="alice", conversation_id=row.public_id,
+                message_id=leaf.public_id, user_tokens=1, duration_ms=5,
                 started_at=timezone.now(), ended_at=timezone.now(),
             )  # fmt: skip
             LedgerEntry.objects.append([entry])
@@ -128,6 +130,32 @@ def test_the_list_costs_the_same_however_long_it_is(client: Client, alice: Any, 
     few = len(queries(lambda: client.get("/")))
     more(60)
     assert len(queries(lambda: client.get("/"))) == few
+
+
+def test_a_page_costs_the_same_however_many_budgets_there_are(
+    client: Client, alice: Any, demo_agent: Agent
+) -> None:
+    def more(count: int) -> None:
+        for scope in ("everyone", "person", "agent") * count:
+            budget = Budget.objects.create(
+                scope=scope, measure="tokens", limit=100, period="month",
+                person=alice if scope == "person" else None, agent=demo_agent if scope == "agent" else None,
+            )  # fmt: skip
+            start, _end = audit.budget_span("month", timezone.now())
+            BudgetPeriod.objects.create(budget=budget, start=start, used=85, warned=80)
+        assert "80" in client.get("/").content.decode(), "told once"
+
+    more(1)
+    few = len(queries(lambda: client.get("/")))
+    more(4)
+    assert len(queries(lambda: client.get("/"))) == few
+    # Whom no call was held against yet is added up, all of them in one statement.
+    for _ in range(2):
+        Budget.objects.create(scope="person", person=alice, measure="tokens", limit=100, period="day")
+    fresh = len(queries(lambda: client.get("/")))
+    for _ in range(5):
+        Budget.objects.create(scope="person", person=alice, measure="tokens", limit=100, period="day")
+    assert len(queries(lambda: client.get("/"))) == fresh
 
 
 def test_what_a_page_and_a_socket_show_is_the_same(client: Client, conversations: list[Conversation]) -> None:

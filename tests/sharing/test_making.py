@@ -109,8 +109,9 @@ def test_names_reasoning_and_tokens_are_off_until_switched_on(
     Message.objects.filter(pk=answer.pk).update(reasoning="A private thought.")
     now = timezone.now()
     entry = LedgerEntry(
-        public_id=new_id(), username="alice", agent_name="Demo", provider="demo", conversation_id="c",
-        message_id=answer.public_id, user_tokens=11, enrichment_tokens=578, output_tokens=361,
+        public_id=new_id(), username="alice", agent_name="Demo", provider="demo",
+        conversation_id=conversation.public_id, message_id=answer.public_id, user_tokens=11,
+        enrichment_tokens=578, output_tokens=361,
         certainty="reported", outcome="completed", started_at=now, ended_at=now, duration_ms=1,
     )  # fmt: skip
     LedgerEntry.objects.append([entry])

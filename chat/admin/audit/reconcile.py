@@ -38,6 +38,9 @@ MAX_ROWS: Final = 200_000
 #: A difference smaller than this part of the day is not explained.
 SMALL: Final = 0.001
 
+#: Calls are no cause of a difference that is more than so many times as large as they usually are.
+FAR: Final = 10
+
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:[.,\s\u00a0\u202f]\d{3})+|\d{1,15})(?:[.,]0{1,2})?")
 
 
@@ -61,6 +64,11 @@ class Export:
     columns: dict[str, str]
     utc: bool = False
     monthly: bool = False
+
+    @property
+    def counted(self) -> list[str]:
+        """The columns of the file that were added up."""
+        return [name for meaning, name in self.columns.items() if meaning != "day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,18 +281,20 @@ def _cause(
         other = both.get(neighbour)
         if other and other[0] - other[1] and abs(difference + other[0] - other[1]) <= 0.05 * abs(difference):
             return _("the day ends at another hour there: the day beside it differs by as much the other way")
-    if difference > 0 and unknown:
+    if theirs == 0:
+        return _("the file holds nothing of then: it may be of other agents, or end before")
+    if difference > 0 and _explains(unknown, difference, mine, sums.calls - unknown):
         text = ngettext("%d call came without usage", "%d calls came without usage", unknown)
         return text % unknown
     if difference > 0 and mine == 0:
         return _("nothing went through here then: %s") % CLIENT
     if difference > 0:
         return str(CLIENT)
-    if estimated:
+    if _explains(estimated, difference, mine, sums.calls - unknown):
         text = ngettext("%d call was estimated", "%d calls were estimated", estimated)
         return text % estimated
     bad = sum(sums.outcomes.get(name, 0) for name in ("failed", "stopped", "interrupted"))
-    if bad:
+    if _explains(bad, difference, mine, sums.calls - unknown):
         text = ngettext(
             "%d call failed or was stopped: the provider may not charge it",
             "%d calls failed or were stopped: the provider may not charge them",
@@ -292,6 +302,11 @@ def _cause(
         )
         return text % bad
     return _("the file may hold a part of the agents, or the day is not over there")
+
+
+def _explains(calls: int, difference: int, tokens: int, counted: int) -> bool:
+    """Whether so many calls can make up a difference, next to those that were counted with `tokens`."""
+    return calls > 0 and (not counted or abs(difference) <= FAR * calls * tokens / counted)
 
 
 def _notes(lines: list[Line], provider: int, ledger: int) -> list[str]:
