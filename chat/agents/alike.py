@@ -17,10 +17,12 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 class Alike:
     """What stood around the last text that was read in full."""
 
-    __slots__ = ("_after", "_before")
+    __slots__ = ("_after", "_before", "_end", "_start")
 
     def __init__(self) -> None:
         self._before = self._after = b""
+        #: The same with what frames an event of one line.
+        self._start = self._end = b""
 
     def learn(self, data: bytes, text: str) -> None:
         """`data` is a JSON object that says `text`, and nothing else."""
@@ -31,10 +33,19 @@ class Alike:
                     self.forget()  # it stands there twice: which of them is the text?
                     return
                 self._before, self._after = data[: found.start()], data[found.end() :]
+                self._start, self._end = b"data: " + self._before, self._after + b"\n\n"
 
     def forget(self) -> None:
         """The next event is read in full."""
-        self._before = self._after = b""
+        self._before = self._after = self._start = self._end = b""
+
+    def text_in(self, block: bytes) -> str | None:
+        """The same of a whole event with its framing: neither what was learnt nor a JSON string holds the end
+        of a line, so there is nothing else in it."""
+        end = self._end
+        if not end or not block.startswith(self._start) or not block.endswith(end):
+            return None
+        return _string(block[len(self._start) : -len(end)]) or None
 
     def text_of(self, data: bytes) -> str | None:
         """The text of an event that is like the one before; None for any other, and for one without text."""

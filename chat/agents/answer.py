@@ -79,6 +79,10 @@ class AnswerReader:
         events: list[AgentEvent] = []
         if self.closed:
             return events
+        # One event a read, like the one before it, is what a paced agent sends.
+        if self._splitter.begins_with(chunk) and (text := self._alike.text_in(chunk)) is not None:
+            self._add_text(text, "", events)
+            return events
         if not self._begun:
             start = chunk.lstrip(_BLANK)
             if start:

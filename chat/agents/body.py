@@ -26,12 +26,13 @@ class Body:
     """Gives every read of a body to `take`, each within its time. Any byte is a sign of life, a
     comment too.
 
-    One timer watches over all reads: asyncio.timeout for each of them was a tenth of a delta's cost.
+    One timer watches over all reads: asyncio.timeout for each of them was a tenth of a delta's cost. A
+    read only says when it came; the timer finds out when the next one is due.
     """
 
     __slots__ = (
-        "_code", "_content", "_due", "_ending", "_handler", "_idle", "_loop", "_looks_at", "_over", "_take",
-        "_tapped", "_timer", "_total_at", "_transport",
+        "_content", "_ending", "_first_at", "_handler", "_heard", "_idle", "_loop", "_over", "_take", "_tapped",
+        "_timer", "_total_at", "_transport",
     )  # fmt: skip
 
     def __init__(
@@ -49,10 +50,12 @@ class Body:
         self._ending = False
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._timer: asyncio.TimerHandle | None = None
-        self._looks_at = 0.0
         self._take: Callable[[bytes], None] | None = None
-        self._watch(first_at, "no_answer" if first_at < total_at else "too_long")
+        self._first_at = first_at
+        #: When the last read came, monotonic; 0 before the first.
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
 
     async def read(self, take: Callable[[bytes], None]) -> None:
         """Until the body ends, or `finish` was called. Raises AgentError, and whatever `take` raises."""
@@ -82,8 +85,7 @@ class Body:
         if not self._ending:
             self._ending = True
             self._total_at = min(self._total_at, time.monotonic() + seconds)
-        if self._total_at < self._due:
-            self._watch(self._total_at, self._code)
+            self._watch()
 
     # -- from the tap ----------------------------------------------------------------------------
 
@@ -105,11 +107,9 @@ class Body:
         take = self._take
         if take is None:
             return
-        due = time.monotonic() + self._idle
-        if due < self._total_at:
-            self._watch(due, "stalled")
-        else:
-            self._watch(self._total_at, "too_long")
+        first, self._heard = not self._heard, time.monotonic()
+        if first:
+            self._watch()  # the next one may be due sooner than the first was
         try:
             take(chunk)
         except Exception as error:  # noqa: BLE001 - handed to the task that waits, as a future does
@@ -141,22 +141,23 @@ class Body:
             else:
                 self._over.set_exception(error)
 
-    def _watch(self, due: float, code: str) -> None:
-        """Expect the next read by `due`, monotonic. A later moment than before needs no new timer: the
-        one that runs looks again."""
-        self._due, self._code = due, code
-        if self._timer is None or due < self._looks_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._looks_at = due
-            self._timer = self._loop.call_later(max(due - time.monotonic(), 0), self._look)
+    def _next(self) -> tuple[float, str]:
+        """When the next read is due, monotonic, and what it means when it does not come."""
+        due, code = (self._heard + self._idle, "stalled") if self._heard else (self._first_at, "no_answer")
+        return (due, code) if due < self._total_at else (self._total_at, "too_long")
+
+    def _watch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(self._next()[0] - time.monotonic(), 0), self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if self._due > time.monotonic():
-            self._watch(self._due, self._code)
+        due, code = self._next()
+        if due > time.monotonic():
+            self._watch()
         else:
-            self._conclude(AgentError(self._code))
+            self._conclude(AgentError(code))
 
 
 class _Tap(asyncio.Protocol):
@@ -201,14 +202,19 @@ class _Tap(asyncio.Protocol):
 def held_by_chunks(data: bytes) -> bytes | None:
     """What the chunks in `data` hold; None where it is anything else than whole chunks, none of them the
     last."""
+    # Nearly always it is one chunk, with its size as most servers write it.
+    head = data.find(b"\r\n", 1, 8)
+    size = len(data) - head - 4
+    if size > 0 and data[:head] == b"%x" % size and data.endswith(b"\r\n"):
+        return data[head + 2 : -2]
     parts: list[bytes] = []
     start, size = 0, len(data)
     while start < size:
-        head = _CHUNK_SIZE.match(data, start)
-        if head is None:
+        found = _CHUNK_SIZE.match(data, start)
+        if found is None:
             return None
-        start = head.end()
-        end = start + int(head[1], 16)
+        start = found.end()
+        end = start + int(found[1], 16)
         if end == start or data[end : end + 2] != b"\r\n":
             return None
         parts.append(data[start:end])

@@ -35,6 +35,12 @@ class EventSplitter:
         self._begun = False
         self._after_cr = False
 
+    def begins_with(self, chunk: bytes) -> bool:
+        """Whether `chunk` begins an event, and is short enough to be one. The caller may then read it without
+        this, if it is exactly one."""
+        idle = self._begun and not self._pending and not self._after_cr and not self.too_large
+        return idle and len(chunk) <= self._limit
+
     def feed(self, chunk: bytes) -> list[RawEvent]:
         """The events completed by `chunk`, in order."""
         if self.too_large or not chunk:

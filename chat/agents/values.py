@@ -150,7 +150,7 @@ class AgentRequest:
     attempts: list[Attempt] = field(default_factory=list, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that doubles what it takes to make one, and there is one for every token
 class TextDelta:
     """Text to add to the answer. Never empty."""
 

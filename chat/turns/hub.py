@@ -72,7 +72,7 @@ class Hub:
     def publish(self, topic: str, seq: int, frame: str) -> None:
         """Give `frame` to the watchers here at once, and to the other processes soon."""
         self.deliver(topic, seq, frame)
-        if self.neighbours:
+        if self.neighbours is not None:
             self.neighbours.offer(topic, seq, frame)
 
     def deliver(self, topic: str, seq: int, frame: str) -> None:

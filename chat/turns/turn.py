@@ -155,7 +155,7 @@ class Turn:
         """Everything that one network read brought; at most one frame of text comes of it."""
         came = 0
         for event in batch:
-            if isinstance(event, TextDelta):
+            if type(event) is TextDelta:
                 self._waiting.append(event.text)
                 came += 1
             elif isinstance(event, ReasoningDelta):
@@ -219,12 +219,13 @@ class Turn:
     def _show_or_wait(self) -> None:
         """Show the waiting text now, or when the rate allows it: a burst is joined, not dropped."""
         now = time.monotonic()
-        self._tokens = min(float(BURST), self._tokens + (now - self._refilled) * self._rate)
+        tokens = self._tokens + (now - self._refilled) * self._rate
         self._refilled = now
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if tokens >= 1:
+            self._tokens = (tokens if tokens < BURST else BURST) - 1
             self._show_text()
         else:
+            self._tokens = tokens
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later((1 - self._tokens) / self._rate, self._on_time)
 
@@ -239,10 +240,13 @@ class Turn:
             metrics.FIRST_DELTA_SECONDS.observe(self._elapsed_ms() / 1000)
             self.answer.state = State.STREAMING
             self._end_reasoning()
-        if len(self._waiting) > 1:
-            self._joined += len(self._waiting) - 1
-        delta = storable.text("".join(self._waiting))
-        self._waiting.clear()
+        waiting = self._waiting
+        if len(waiting) == 1:
+            delta = storable.text(waiting[0])
+        else:
+            self._joined += len(waiting) - 1
+            delta = storable.text("".join(waiting))
+        waiting.clear()
         self._parts.append(delta)
         self.unsaved_bytes += len(delta)
         self.seq += 1
