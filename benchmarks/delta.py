@@ -114,7 +114,7 @@ async def main() -> None:
     batches = [reader.feed(event) for event in events]
 
     def afresh() -> None:
-        turn._parts.clear()
+        turn._text.clear()
 
     reads = [_chunked(event) for event in events]
     whole = least(response.transport.protocol.data_received, reads, afresh)

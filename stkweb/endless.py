@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 _open: set[asyncio.Future[None]] = set()
 
 
@@ -27,11 +25,3 @@ def end_all() -> None:
     for stop in tuple(_open):
         if not stop.done():
             stop.set_result(None)
-
-
-class Connection(HttpToolsProtocol):
-    """One browser's connection."""
-
-    def shutdown(self) -> None:
-        end_all()
-        super().shutdown()

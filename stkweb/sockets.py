@@ -29,6 +29,7 @@ class Connection(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = Gate()  # type: ignore[assignment]
 
     async def run_asgi(self) -> None:
         self.scope["extensions"]["stkweb.send_now"] = {"send": self.send_now}
@@ -72,6 +73,39 @@ class Connection(WebSocketsSansIOProtocol):
 
     def _cut_later(self) -> None:
         self.loop.call_later(GRACE, self.transport.abort)  # does nothing to one that is gone
+
+
+class Gate:
+    """What asyncio.Event does, open at first; that one's deque was 700 bytes for each socket."""
+
+    __slots__ = ("_open", "_waiting")
+
+    def __init__(self) -> None:
+        self._open = True
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def is_set(self) -> bool:
+        """Whether `wait` would return at once."""
+        return self._open
+
+    def clear(self) -> None:
+        """Let nobody pass."""
+        self._open = False
+
+    def set(self) -> None:
+        """Let everybody pass who waits, or comes."""
+        self._open = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
+
+    async def wait(self) -> None:
+        """Until it is open."""
+        if not self._open:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
 
 
 class Inbox:

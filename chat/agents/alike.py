@@ -43,9 +43,9 @@ class Alike:
         """The same of a whole event with its framing: neither what was learnt nor a JSON string holds the end
         of a line, so there is nothing else in it."""
         end = self._end
-        if not end or not block.startswith(self._start) or not block.endswith(end):
-            return None
-        return _string(block[len(self._start) : -len(end)]) or None
+        if end and block.endswith(end) and block.startswith(self._start):
+            return _string(block[len(self._start) : -len(end)]) or None
+        return None
 
     def text_of(self, data: bytes) -> str | None:
         """The text of an event that is like the one before; None for any other, and for one without text."""

@@ -31,8 +31,8 @@ class Body:
     """
 
     __slots__ = (
-        "_content", "_ending", "_first_at", "_handler", "_heard", "_idle", "_loop", "_over", "_take", "_tapped",
-        "_timer", "_total_at", "_transport",
+        "_content", "_ending", "_first_at", "_handler", "_heard", "_idle", "_loop", "_over", "_take",
+        "_tapped", "_timer", "_total_at", "_transport",
     )  # fmt: skip
 
     def __init__(

@@ -48,6 +48,8 @@ class Outbox:
     what comes meanwhile waits behind it. A task and its queue for each socket were 3 KB and 2 % of a delta.
     """
 
+    __slots__ = ("_close", "_send", "_send_now", "_sending_since", "_size", "_task", "_waiting", "closed")
+
     def __init__(self, send: Send, close: Close, send_now: SendNow | None = None) -> None:
         self._send = send
         self._send_now = send_now

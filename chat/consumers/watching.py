@@ -51,6 +51,8 @@ def remember(user_pk: int, thread_id: str, after: int | None) -> Reading | None:
 class Watching:
     """A watcher of one conversation on one socket."""
 
+    __slots__ = ("_held", "_on_gap", "_put", "conversation_pk", "seq", "thread_id")
+
     def __init__(self, thread_id: str, put: Callable[[str], None], on_gap: Callable[[], None]) -> None:
         self.conversation_pk = 0
         self.thread_id = thread_id

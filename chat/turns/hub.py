@@ -71,7 +71,8 @@ class Hub:
 
     def publish(self, topic: str, seq: int, frame: str) -> None:
         """Give `frame` to the watchers here at once, and to the other processes soon."""
-        self.deliver(topic, seq, frame)
+        for watcher in tuple(self._watchers.get(topic, ())):
+            watcher.deliver(topic, seq, frame)
         if self.neighbours is not None:
             self.neighbours.offer(topic, seq, frame)
 

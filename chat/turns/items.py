@@ -116,17 +116,19 @@ def answer(
     parent: str | None,
     siblings: Sequence[str],
     usage: Counts | None,
+    text: str | None = None,
     estimated: int | None = None,
     place: Mapping[str, int] | None = None,
     waited: int | None = None,
 ) -> items.Item:
-    """The item of an answer, as far as it goes. `estimated` is tokens of calls that were cut off, `place`
-    where a waiting one waits, `waited` for how many seconds the agent has owed it."""
+    """The item of an answer, as far as it goes: with `text`, where given, in place of the row's. `estimated`
+    is tokens of calls that were cut off, `place` where a waiting one waits, `waited` for how many seconds the
+    agent has owed it."""
     return items.assistant_message(
         id=message.public_id,
         thread_id=thread_id,
         created_at=message.created_at.isoformat(),
-        text=message.text,
+        text=message.text if text is None else text,
         extra={
             "parent": parent,
             "state": message.state,

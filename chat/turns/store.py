@@ -1,9 +1,10 @@
 """Saves running turns: all of the process's in one transaction, every 250 ms or 4 KiB.
 
-One thread, one connection. A save rewrites the whole text of an answer, so a transaction takes 2 MiB of
-it at most, whoever waited longest first: what hundreds of long answers leave over goes with the next. A save is conditional on still owning the row, so an answer that was
-reaped or whose conversation is gone is not written again. A database that is away is waited for:
-the text stays in memory and on the screens, and is saved when it is back.
+One thread, one connection. A save rewrites the whole text of an answer, so a transaction takes 1 MiB of
+it at most, whoever waited longest first: what hundreds of long answers leave over goes with the next.
+A save is conditional on still owning the row, so an answer that was reaped or whose conversation is
+gone is not written again. A database that is away is waited for: the text stays in memory and on the
+screens, and is saved when it is back.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from chat.turns.turn import Turn
 
 log = logging.getLogger(__name__)
 
-#: Above this many characters a save rewrites too much to be brought forward by size.
+#: Above this many bytes a save rewrites too much to be brought forward by size.
 LARGE = 64 * 1024
-#: Characters that one transaction rewrites at most, but for a single answer: saving 1,000 answers of 20 KB
+#: Bytes that one transaction rewrites at most, but for a single answer: saving 1,000 answers of 20 KB
 #: four times a second took a fifth of the core away from their streams.
-SHARE = 2 * 1024 * 1024
+SHARE = 1024 * 1024
 #: Seconds between two transactions: ends that come together share one, and one look at the ledger's chain.
 APART = 0.02
 #: Seconds between two attempts while the database is away, doubled up to the last.
@@ -113,7 +114,7 @@ class Store:
             self._urgent.set()
 
     def _early(self, turn: Turn) -> bool:
-        return turn.unsaved_bytes >= self._save_bytes and len(turn.answer.text) < LARGE
+        return turn.unsaved_bytes >= self._save_bytes and turn.size < LARGE
 
     async def end(self, turn: Turn, write: Write) -> bool:
         """Run `write` in the next transaction, at once; False when the row was no longer ours.
@@ -196,20 +197,19 @@ class Store:
                 break
             if everything or self._early(turn):
                 turns.append(turn)
-                size += len(turn.answer.text) + len(turn.answer.reasoning) + turn.unsaved_bytes
+                size += turn.size
         for turn in turns:
             del self._dirty[turn.key]
         return turns
 
     def _save_of(self, turn: Turn) -> _Save:
         answer = turn.answer
-        answer.text = turn.text
         turn.unsaved_bytes = 0
         turn.count()
         return _Save(
             turn,
             turn.seq,
-            (answer.text, answer.reasoning, answer.state, turn.seq, turn.key, self._worker_id),
+            (turn.text, answer.reasoning, answer.state, turn.seq, turn.key, self._worker_id),
         )
 
     def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | Exception]]:

@@ -80,7 +80,7 @@ class Turn:
 
     # A dict for the same cost every running turn 1.3 KB.
     __slots__ = (
-        "_came", "_frame_of", "_hub", "_joined", "_parts", "_rate", "_refilled", "_sign", "_thought_shown",
+        "_came", "_frame_of", "_hub", "_joined", "_rate", "_refilled", "_sign", "_text", "_thought_shown",
         "_thoughts", "_timer", "_tokens", "_topic", "_waiting", "answer", "begun", "call_started",
         "call_started_at", "call_text", "cancelled", "counts", "done", "early", "ending", "estimated",
         "first_delta_ms", "key", "lost", "on_shown", "place", "request", "saved_seq", "seq", "spec", "spent",
@@ -121,7 +121,9 @@ class Turn:
         self._topic = thread_topic(spec.thread_id)
         self._frame_of = text_deltas(spec.thread_id, spec.answer.public_id)
         self._came = self._joined = 0
-        self._parts: list[str] = []
+        # As it is stored: one character above U+00FF doubles all others of a string, and a string that SQLite
+        # has seen keeps a second copy of itself.
+        self._text = bytearray()
         self._waiting: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sign: asyncio.TimerHandle | None = None
@@ -170,7 +172,7 @@ class Turn:
             self._came += came
             if self.first_delta_ms is None:
                 self.first_delta_ms = int((time.monotonic() - self.call_started) * 1000)
-        if self._thoughts and not self._waiting and not self._parts:
+        if self._thoughts and not self._waiting and not self._text:
             self._show_reasoning()
         if self._waiting and self._timer is None:
             self._show_or_wait()
@@ -192,7 +194,7 @@ class Turn:
     @property
     def waited(self) -> int | None:
         """Seconds since the agent was asked, as long as nothing of the answer has come; else None."""
-        if self._parts or self.answer.reasoning or self.place or self.ending:
+        if self._text or self.answer.reasoning or self.place or self.ending:
             return None
         return int(time.monotonic() - self.call_started)
 
@@ -236,7 +238,7 @@ class Turn:
             self.on_shown()
 
     def _show_text(self) -> None:
-        if not self._parts:
+        if not self._text:
             metrics.FIRST_DELTA_SECONDS.observe(self._elapsed_ms() / 1000)
             self.answer.state = State.STREAMING
             self._end_reasoning()
@@ -247,7 +249,7 @@ class Turn:
             self._joined += len(waiting) - 1
             delta = storable.text("".join(waiting))
         waiting.clear()
-        self._parts.append(delta)
+        self._text += delta.encode()
         self.unsaved_bytes += len(delta)
         self.seq += 1
         self._hub.publish(self._topic, self.seq, self._frame_of(self.seq, delta))
@@ -282,9 +284,12 @@ class Turn:
     @property
     def text(self) -> str:
         """The text that was published, up to `seq`."""
-        if len(self._parts) > 1:
-            self._parts = ["".join(self._parts)]
-        return self._parts[0] if self._parts else ""
+        return self._text.decode()
+
+    @property
+    def size(self) -> int:
+        """Bytes of text and reasoning that a save writes."""
+        return len(self._text) + len(self.answer.reasoning)
 
     @property
     def received(self) -> str:
@@ -314,7 +319,6 @@ class Turn:
 
     def snapshot(self) -> list[Item]:
         """The running answer's items at `seq`."""
-        self.answer.text = self.text
         found = [items.reasoning(self.answer, self.spec.thread_id)] if self.answer.reasoning else []
         return [*found, self.item(), *self.calls()]
 
@@ -350,6 +354,7 @@ class Turn:
         return items.answer(
             self.answer,
             self.spec.thread_id,
+            text=self.text,
             parent=self.spec.parent,
             siblings=self.spec.siblings,
             usage=self.counts,

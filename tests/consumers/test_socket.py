@@ -325,10 +325,13 @@ def test_a_foreign_conversation_looks_exactly_like_one_that_is_not_there(
 # -- going out -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("share", [2, 50])
 def test_whoever_may_not_be_there_any_more_is_off_within_five_seconds(
-    site: Site, make_person: Any, agent: Agent, agent_server: AgentServer, open_tab: OpenTab
-) -> None:
-    """S05: with a stream open."""
+    site: Site, make_person: Any, agent: Agent, agent_server: AgentServer, open_tab: OpenTab,
+    share: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """S05: with a stream open, whether one look takes all sockets or a share of them."""
+    monkeypatch.setattr(guard, "SHARE", share)
     agent_server.always(*[step for _ in range(200) for step in (say("x"), pause(0.05))], hang())
     names = ["signs out", "is deactivated", "changes the password", "session ends", "stays"]
     people = {name: make_person(name.replace(" ", "-")) for name in names}

@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 from websockets.protocol import CLOSING, OPEN
 
-from stkweb.sockets import Connection, Inbox
+from stkweb.sockets import Connection, Gate, Inbox
 
 
 class Wire(asyncio.Transport):
@@ -59,6 +59,21 @@ async def test_what_has_to_wait_or_is_over_is_left_to_uvicorn() -> None:
     compressed.conn.extensions = [object()]  # type: ignore[list-item]
     assert not any(each.send_now("x") for each in (over, gone, closing, compressed))
     assert wire.written == b"\x81\x01x"
+
+
+async def test_a_gate_lets_all_who_wait_pass_once_it_opens() -> None:
+    gate = Gate()
+    await gate.wait()
+    gate.clear()
+    waiting = [asyncio.create_task(gate.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert not gate.is_set()
+    assert not waiting[1].done()
+    gate.set()
+    await asyncio.gather(*waiting[1:])
+    assert gate.is_set()
+    assert waiting[0].cancelled()
 
 
 async def test_the_inbox_gives_messages_in_order_to_one_who_waits() -> None:

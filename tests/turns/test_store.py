@@ -14,7 +14,7 @@ from django.utils import timezone
 from chat.agents import AgentConfig, AgentRequest, TextDelta
 from chat.models import Conversation, LedgerEntry, Message, State, new_id
 from chat.turns.hub import Hub
-from chat.turns.store import Store
+from chat.turns.store import SHARE, Store
 from chat.turns.turn import Turn, TurnSpec
 from tests.agent_server import AgentServer, gate, hang, say, usage
 from tests.serving import Serving, wait_for
@@ -233,6 +233,41 @@ def test_an_answer_longer_than_a_save_is_worth_is_saved_in_the_end(
     agent_server.answer(*[say(text[n : n + 5000]) for n in range(0, len(text), 5000)], usage())
     answer = serving.ended(serving.ask(alice))
     assert answer.text == text
+
+
+def test_a_transaction_takes_its_share_of_long_answers_in_turn_and_the_last_takes_all(
+    serving: Serving, alice: Any
+) -> None:
+    turns = [make_turn(alice) for _ in range(5)]
+
+    def due() -> list[list[int]]:
+        store, found = Store(OWNER), []
+        for turn in turns:
+            turn.take([TextDelta("x" * (SHARE // 2))])
+            store.touch(turn)
+        for touched in (turns[0], None, None):
+            found.append([turns.index(turn) for turn in store._take_due(everything=True)])
+            if touched is not None:
+                store.touch(touched)
+        for turn in turns:
+            store.touch(turn)
+        store._closing = True
+        return [*found, [turns.index(turn) for turn in store._take_due(everything=True)]]
+
+    assert serving.call(due) == [[0, 1], [2, 3], [4, 0], [0, 1, 2, 3, 4]]
+
+
+def test_what_a_share_left_over_is_saved_soon(saving: Saving, alice: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("chat.turns.store.SHARE", 1)
+    turns = [make_turn(alice) for _ in range(4)]
+
+    def take_all() -> None:
+        for turn in turns:
+            turn.take([TextDelta("x")])
+            saving.store.touch(turn)
+
+    saving.serving.call(take_all)
+    wait_for(lambda: all(saved(turn) == "x" for turn in turns))
 
 
 def test_ids_stay_unique_ten_thousand_times_in_a_moment() -> None:

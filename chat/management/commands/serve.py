@@ -51,7 +51,7 @@ class Command(BaseCommand):
     def _options(self) -> dict[str, Any]:
         return {
             "loop": "uvloop",
-            "http": "stkweb.endless:Connection",
+            "http": "stkweb.connections:Connection",
             "ws": "stkweb.sockets:Connection",
             "ws_max_size": settings.LIMIT_FRAME_BYTES,
             "ws_ping_interval": PING,
