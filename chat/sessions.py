@@ -5,9 +5,14 @@ What it must not do: keep anything in memory. Who signs out is out at the next r
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from chat.models.statements import find
 
@@ -21,3 +26,20 @@ class SessionStore(db.SessionStore):
             return row
         self._session_key = None
         return None
+
+
+def signed_in(key: str) -> tuple[Any, str] | None:
+    """The active person whose session this is, and the session's hash of their password; None for everybody
+    else, and for one whose session Django would renew. Blocks.
+
+    Django's own rules (`django.contrib.auth.get_user`), with two statements that are built once: sockets
+    and sends ask here, all other requests there.
+    """
+    session = SessionStore(key) if key else {}
+    user_id, given = session.get(SESSION_KEY), session.get(HASH_SESSION_KEY, "")
+    if user_id is None or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = find(get_user_model(), {"id": user_id}, also="is_active")
+    if user is None or not constant_time_compare(given, user.get_session_auth_hash()):
+        return None
+    return user, given

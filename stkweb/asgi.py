@@ -1,7 +1,8 @@
 """The ASGI application, the same under uvicorn (`manage.py serve`) and Daphne (`runserver`).
 
-http -> shared pages that are ready, or Django on our threads; websocket -> exact origins -> the
-signed-in person -> the consumer; lifespan -> the turns' runtime, where the server speaks it.
+http -> questions of our own pages, shared pages that are ready, or Django on our threads; websocket ->
+exact origins -> the signed-in person -> the consumer; lifespan -> the turns' runtime, where the server
+speaks it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from chat.turns import runtime  # noqa: E402
 from stkweb.edge import Edge, OwnOrigins, Receive, Scope, Send  # noqa: E402
 from stkweb.handler import PooledHandler  # noqa: E402
 from stkweb.readers import Readers  # noqa: E402
+from stkweb.senders import Senders  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def _http() -> Any:
 
 _router: Any = ProtocolTypeRouter(
     {
-        "http": Edge(Readers(_http())),
+        "http": Edge(Senders(Readers(_http()))),
         "websocket": OwnOrigins(URLRouter(websocket_urlpatterns), settings.ORIGINS),
         "lifespan": lifespan,
     }

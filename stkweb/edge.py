@@ -63,7 +63,7 @@ class Edge:
             if body is None:
                 await _refuse(send)
                 return
-            receive = _replay(body, receive)
+            receive = replay(body, receive)
         await self.app(scope, receive, send)
 
     async def _body(self, receive: Receive) -> list[Message] | None:
@@ -88,7 +88,8 @@ class Edge:
         return wrapped
 
 
-def _replay(messages: list[Message], receive: Receive) -> Receive:
+def replay(messages: list[Message], receive: Receive) -> Receive:
+    """A `receive` that gives these messages again, and then what comes after them."""
     queue = iter(messages)
 
     async def replayed() -> Message:

@@ -169,11 +169,10 @@ def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
         conversation = Conversation(owner=user, title=title_from(wanted.text), updated_at=now)
         insert(conversation)
         return conversation
-    visible = Conversation.objects.visible_to(user).select_for_update(of=("self",)).select_related("leaf")
-    found = list(visible.named(wanted.conversation))
-    if not found:
+    found = Conversation.objects.one_to_send_into(user, wanted.conversation)
+    if found is None:
         raise Refused("not_found")
-    return found[0]
+    return found
 
 
 def _agent(user: Any, public_id: str | None, conversation: Conversation) -> Agent:

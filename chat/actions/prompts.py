@@ -18,6 +18,7 @@ from chat.agents.continuing import CONTINUE
 from chat.files.taking import taking
 from chat.models import Agent, Attachment, Conversation, Message, State, new_id
 from chat.models.branches import path_to
+from chat.models.execution import fetch
 
 #: Told in the place of an output that never came.
 NO_OUTPUT = "Cancelled: the person went on without an output."
@@ -61,11 +62,15 @@ def _files_of(conversation: Conversation, agent: Agent) -> _Files:
     return found
 
 
+_USED_SINCE = (
+    "SELECT 1 FROM chat_message WHERE conversation_id = %s AND upstream_conversation = %s AND id > %s LIMIT 1"
+)
+
+
 def _upstream_knows(conversation: Conversation, agent: Agent, parent: Message) -> bool:
     if parent.state != State.COMPLETED or not parent.upstream_conversation or parent.agent_id != agent.pk:
         return False
-    used = conversation.messages.filter(upstream_conversation=parent.upstream_conversation)
-    return not used.filter(pk__gt=parent.pk).exists()
+    return fetch(_USED_SINCE, [conversation.pk, parent.upstream_conversation, parent.pk]) is None
 
 
 def _history(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
-from chat.sessions import SessionStore
+from chat.sessions import signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +25,8 @@ class Person:
 def person_of(cookies: dict[str, str]) -> Person | None:
     """The person whose session cookie this is; None for everybody else. Blocks."""
     key = cookies.get(settings.SESSION_COOKIE_NAME, "")
-    if not key:
-        return None
-    session = SessionStore(key)
-    user_id, auth_hash = session.get(SESSION_KEY), session.get(HASH_SESSION_KEY, "")
-    if user_id is None or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not constant_time_compare(auth_hash, user.get_session_auth_hash()):
-        return None
-    return Person(user, key)
+    found = signed_in(key)
+    return None if found is None else Person(found[0], key)
 
 
 def still_signed_in(people: Iterable[Person]) -> set[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.agents import Agent
-from chat.models.ids import NamedQuerySet, new_id
+from chat.models.ids import NamedQuerySet, may_be_id, new_id
+from chat.models.statements import find
 
 
 class Position(NamedTuple):
@@ -28,6 +30,17 @@ class ConversationQuerySet(NamedQuerySet["Conversation"]):
         if not user.is_authenticated or not user.is_active:
             return self.none()
         return self.filter(owner_id=user.pk, deleted_at=None)
+
+    def one_to_send_into(self, user: Any, public_id: str) -> Conversation | None:
+        """That of `visible_to` with this id, locked, with its leaf; by statements that are built once."""
+        if not (user.is_authenticated and user.is_active and may_be_id(public_id)):
+            return None
+        lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+        where = {"public_id": public_id, "owner": user.pk}
+        found = find(Conversation, where, also=f"deleted_at IS NULL{lock}")
+        if found is not None and found.leaf_id is not None:
+            found.leaf = find(apps.get_model("chat", "Message"), {"id": found.leaf_id})
+        return found
 
     def deleted_by(self, user: Any) -> ConversationQuerySet:
         """What a person deleted and may still bring back."""

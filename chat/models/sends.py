@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, models
 
+from chat.models.execution import fetch
 from chat.models.ids import may_be_id
 from chat.models.messages import Message
 
@@ -71,12 +72,9 @@ def before_send(user_pk: int, key: str, conversation: str | None, since: datetim
     `sends` questions after `since`."""
     thread_id = conversation if conversation and may_be_id(conversation) else ""
     moment = connection.ops.adapt_datetimefield_value(since)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _BEFORE,
-            [user_pk, user_pk, moment, sends - 1, user_pk, thread_id, user_pk, key],
-        )
-        running, over, draft, created_at, fingerprint, question_pk, answer = cursor.fetchone()
+    found = fetch(_BEFORE, [user_pk, user_pk, moment, sends - 1, user_pk, thread_id, user_pk, key])
+    assert found is not None
+    running, over, draft, created_at, fingerprint, question_pk, answer = found
     receipt = fingerprint and Receipt(_moment(created_at), fingerprint, question_pk, answer)
     return Before(running, over and _moment(over), draft, receipt or None)
 

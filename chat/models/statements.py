@@ -11,26 +11,54 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import connection
-from django.db.models import Field, Model, QuerySet
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.models import BooleanField, CharField, Field, Model, QuerySet, TextField
 from django.db.models.sql import InsertQuery
+
+from chat.models.execution import change, fetch
 
 M = TypeVar("M", bound=Model)
 Converters = dict[int, tuple[list[Any], Any]]
 
 
+class _Column(NamedTuple):
+    """How one value of a row that is inserted gets its form for the database."""
+
+    name: str
+    field: Field[Any, Any]
+    #: Set by the field itself, as the moment of now.
+    own: bool
+    #: What most rows have, and its form. A field whose default is computed is asked for it once: only
+    #: an equal value is taken for it.
+    usual: Any
+    prepared: Any
+    #: Values of this type are stored as they are.
+    plain: type | None
+
+
 def insert(row: Model) -> None:
     """Insert `row` as `save(force_insert=True)` does, and give it its key unless it has one."""
-    fields, statement = _insert(type(row), row.pk is not None, connection.vendor)
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        row.pk = cursor.fetchone()[0]
-    row._state.adding, row._state.db = False, connection.alias
+    db = connections[DEFAULT_DB_ALIAS]  # each look through Django's proxy costs as much as a value
+    columns, statement = _insert(type(row), row.pk is not None, db.vendor)
+    given, values = row.__dict__, []
+    for name, field, own, usual, prepared, plain in columns:
+        value = None if own else given[name]
+        if own:
+            values.append(field.get_db_prep_save(field.pre_save(row, True), db))
+        elif type(value) is plain:
+            values.append(value)
+        elif type(value) is type(usual) and value == usual:
+            values.append(prepared)
+        else:
+            values.append(field.get_db_prep_save(value, db))
+    made = fetch(statement, values)
+    assert made is not None
+    row.pk = made[0]
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 @lru_cache(maxsize=64)
-def _insert(model: type[Model], keyed: bool, vendor: str) -> tuple[list[Field[Any, Any]], str]:
+def _insert(model: type[Model], keyed: bool, vendor: str) -> tuple[list[_Column], str]:
     meta = model._meta
     fields = [field for field in meta.local_concrete_fields if keyed or not field.primary_key]
     query = InsertQuery(model)
@@ -39,26 +67,35 @@ def _insert(model: type[Model], keyed: bool, vendor: str) -> tuple[list[Field[An
     compiler.returning_fields = [meta.pk]
     ((statement, values),) = compiler.as_sql()
     assert len(values) == len(fields)
-    return fields, statement
+    return [_column(field) for field in fields], statement
+
+
+def _column(field: Field[Any, Any]) -> _Column:
+    # Those with an `auto_now`, and files, have something of their own to do.
+    moment = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    own = moment or (type(field).pre_save is not Field.pre_save and not hasattr(field, "auto_now"))
+    usual = field.get_default()
+    prepared = field.get_db_prep_save(usual, connection)
+    plain = {CharField: str, TextField: str, BooleanField: bool}.get(type(field))
+    return _Column(field.attname, field, own, usual, prepared, plain)
 
 
 def find(model: type[M], where: Mapping[str, Any], also: str = "") -> M | None:
     """The row whose columns equal `where` (names of fields), which must be unique; None when there is none.
 
     `also` is a further condition in SQL."""
-    names, converters, statement = _find(model, tuple(where), also, connection.vendor)
+    db = connections[DEFAULT_DB_ALIAS]
+    names, converters, statement = _find(model, tuple(where), also, db.vendor)
     fields = _fields(model)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [fields[name].get_db_prep_value(where[name], connection) for name in where])
-        row = cursor.fetchone()
-    return None if row is None else model.from_db(connection.alias, names, _converted(row, converters))
+    row = fetch(statement, [fields[name].get_db_prep_value(where[name], db) for name in where])
+    return None if row is None else model.from_db(DEFAULT_DB_ALIAS, names, _converted(row, converters))
 
 
 def _converted(row: Sequence[Any], converters: Converters) -> list[Any]:
-    values = list(row)
+    db, values = connections[DEFAULT_DB_ALIAS], list(row)
     for index, (functions, column) in converters.items():
         for function in functions:
-            values[index] = function(values[index], column, connection)
+            values[index] = function(values[index], column, db)
     return values
 
 
@@ -70,13 +107,11 @@ def first(build: Callable[..., QuerySet[M]], *values: str | int) -> M | None:
     model, names, more, converters, statement, parameters = _first(
         build, tuple(isinstance(value, str) for value in values), connection.vendor
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [values[p.place] if isinstance(p, _Place) else p for p in parameters])
-        row = cursor.fetchone()
+    row = fetch(statement, [values[p.place] if isinstance(p, _Place) else p for p in parameters])
     if row is None:
         return None
     found = _converted(row, converters)
-    made: M = model.from_db(connection.alias, list(names), [found[place] for place in names.values()])
+    made: M = model.from_db(DEFAULT_DB_ALIAS, list(names), [found[place] for place in names.values()])
     for name, place in more.items():
         setattr(made, name, found[place])
     return made
@@ -122,14 +157,13 @@ def update(model: type[Model], where: Mapping[str, Any], values: Mapping[str, An
     Names are those of fields, values what an instance would hold (keys for relations). `also` is a further
     condition in SQL.
     """
-    statement = _update(model, tuple(where), tuple(values), also, connection.vendor)
+    db = connections[DEFAULT_DB_ALIAS]
+    statement = _update(model, tuple(where), tuple(values), also, db.vendor)
     fields = _fields(model)
     parameters = [
-        fields[name].get_db_prep_save(value, connection) for name, value in (*values.items(), *where.items())
+        fields[name].get_db_prep_save(value, db) for name, value in (*values.items(), *where.items())
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return int(cursor.rowcount)
+    return change(statement, parameters)
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
@@ -30,6 +29,7 @@ from chat.models import (
     Message,
     PendingCall,
 )  # fmt: skip
+from chat.models.execution import fetch
 from chat.models.ledger import lock_chain
 from chat.models.prices import Prices, amount_of
 from chat.turns import warning
@@ -63,9 +63,8 @@ class _Counted:
 
 def in_force() -> bool:
     """Whether there is any budget: all that a send asks while there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM chat_budget WHERE enabled)")
-        return bool(cursor.fetchone()[0])
+    found = fetch("SELECT EXISTS (SELECT 1 FROM chat_budget WHERE enabled)", [])
+    return found is not None and bool(found[0])
 
 
 def limit_of(budget: Budget, now: datetime) -> int:

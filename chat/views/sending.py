@@ -18,8 +18,7 @@ from chat.views.kept import keep_files
 
 def _sent(request: HttpRequest, sent: Sent) -> HttpResponseBase:
     if wants_json(request):
-        ids = {"conversation": sent.conversation, "question": sent.question, "answer": sent.answer}
-        return JsonResponse(ids, status=202)
+        return JsonResponse(ids_of(sent), status=202)
     return back(request, f"/c/{sent.conversation}/#m-{sent.question}")
 
 
@@ -27,14 +26,37 @@ def _key(request: HttpRequest, fields: dict[str, Any]) -> str:
     return request.headers.get("Idempotency-Key") or text_field(fields, "idempotency_key", "") or new_id()
 
 
+def named_files(fields: dict[str, Any]) -> list[str]:
+    """The ids of files that the fields of a JSON body name. Raises Refused."""
+    named = fields.get("files") or []
+    if not isinstance(named, list) or not all(isinstance(id_, str) for id_ in named):
+        raise Refused("bad_request")
+    return named
+
+
+def ask_with(user: Any, fields: dict[str, Any], thread_id: str | None, key: str, files: list[str]) -> Sent:
+    """Send what the fields say, with these files. Raises Refused."""
+    return actions.ask(
+        user,
+        text=text_field(fields, "text", ""),
+        key=key,
+        conversation=thread_id,
+        agent=optional_field(fields, "agent"),
+        parent=optional_field(fields, "parent"),
+        files=files,
+    )
+
+
+def ids_of(sent: Sent) -> dict[str, str]:
+    """What a send answers with."""
+    return {"conversation": sent.conversation, "question": sent.question, "answer": sent.answer}
+
+
 def _files(request: HttpRequest, fields: dict[str, Any], thread_id: str | None, ids: list[str]) -> None:
     """Puts the ids of the files that the question carries into `ids`; those that came with the form are
     taken in first. What is in there when one of them is refused was taken."""
     if request.content_type == "application/json":
-        named = fields.get("files") or []
-        if not isinstance(named, list) or not all(isinstance(id_, str) for id_ in named):
-            raise Refused("bad_request")
-        ids += named
+        ids += named_files(fields)
         return
     ids += request.POST.getlist("files")
     given = request.FILES.getlist("upload")
@@ -56,15 +78,7 @@ def _ask(request: HttpRequest, thread_id: str | None) -> HttpResponseBase:
     files: list[str] = []
     try:
         _files(request, fields, thread_id, files)
-        sent = actions.ask(
-            request.user,
-            text=text,
-            key=_key(request, fields),
-            conversation=thread_id,
-            agent=optional_field(fields, "agent"),
-            parent=optional_field(fields, "parent"),
-            files=files,
-        )
+        sent = ask_with(request.user, fields, thread_id, _key(request, fields), files)
     except Refused as refused:
         if not wants_json(request) and refused.code != "unstorable_text":
             actions.save_draft(
