@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from chat import actions
 from chat.actions import Refused, Sent
+from chat.actions.asking import look_before
 from chat.models import Agent, Conversation, Draft, LedgerEntry, Message, SendReceipt, State, new_id
 from tests.agent_server import AgentServer, gate, hang, say, usage
 from tests.serving import Serving, wait_for
@@ -269,6 +270,22 @@ def test_the_limit_of_running_answers_holds_for_sends_at_once(
     assert len(running) == settings.LIMIT_TURNS_PER_USER
     assert Message.objects.running().count() == settings.LIMIT_TURNS_PER_USER
     assert {one.code for one in results if isinstance(one, Refused)} == {"too_many_turns"}
+
+
+def test_an_answer_that_still_runs_counts_wherever_its_conversation_is(
+    serving: Serving, alice: Any, bob: Any, agent: Agent, agent_server: AgentServer
+) -> None:
+    agent_server.answer(hang())
+    sent = serving.ask(alice)
+    now = timezone.now()
+    running = lambda person: look_before(person, "", None, now).running  # noqa: E731
+    assert (running(alice), running(bob)) == (1, 0)
+    Conversation.objects.update(deleted_at=now)
+    assert running(alice) == 1, "it is being stopped, and still an answer"
+    Conversation.objects.update(deleted_at=None, updated_at=now - timedelta(hours=1))
+    assert running(alice) == 1
+    Message.objects.filter(public_id=sent.answer).update(state=State.INTERRUPTED, owner="")
+    assert running(alice) == 0
 
 
 def test_a_minute_has_so_many_questions(

@@ -1,7 +1,8 @@
-"""Agents as an administrator set them up."""
+"""Agents as an administrator set them up, and the turns' runtime beside the test's rows."""
 
 from __future__ import annotations
 
-from tests.serving import make_agent, make_model
+from tests.agent_server import agent_server
+from tests.serving import agent, make_agent, make_model, serving
 
-__all__ = ["make_agent", "make_model"]
+__all__ = ["agent", "agent_server", "make_agent", "make_model", "serving"]
