@@ -11,9 +11,11 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from chat.models.execution import fetch
 from chat.models.statements import find
 
 
@@ -28,6 +30,9 @@ class SessionStore(db.SessionStore):
         return None
 
 
+_STORED = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
+
+
 def signed_in(key: str) -> tuple[Any, str] | None:
     """The active person whose session this is, and the session's hash of their password; None for everybody
     else, and for one whose session Django would renew. Blocks.
@@ -35,7 +40,9 @@ def signed_in(key: str) -> tuple[Any, str] | None:
     Django's own rules (`django.contrib.auth.get_user`), with two statements that are built once: sockets
     and sends ask here, all other requests there.
     """
-    session = SessionStore(key) if key else {}
+    now = connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value(timezone.now())
+    stored = fetch(_STORED, [key, now])
+    session = SessionStore().decode(stored[0]) if stored else {}
     user_id, given = session.get(SESSION_KEY), session.get(HASH_SESSION_KEY, "")
     if user_id is None or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None

@@ -25,7 +25,7 @@ from chat.actions.refusals import Refused
 from chat.actions.text import checked_key, checked_question, title_from
 from chat.models import Agent, Conversation, Draft, Message, SendReceipt, State, new_id
 from chat.models.sends import Before, Receipt, before_send
-from chat.models.statements import insert
+from chat.models.statements import insert, new
 from chat.threads import write_transaction
 
 #: Names, as a parent, the place of the conversation's first question.
@@ -138,8 +138,8 @@ def _ask(user: Any, wanted: _Ask, before: Before, now: datetime) -> Sent:
         Draft.objects.filter(pk=before.draft).delete()
     agent = _agent(user, wanted.agent, conversation)
     parent = _parent(conversation, wanted.parent)
-    question = Message(
-        conversation=conversation, parent=parent, role=Message.Role.USER, author=user,
+    question = new(
+        Message, conversation=conversation, parent=parent, role=Message.Role.USER, author=user,
         text=wanted.text, seq=conversation.seq + 1, created_at=now,
     )  # fmt: skip
     insert(question)
@@ -147,8 +147,8 @@ def _ask(user: Any, wanted: _Ask, before: Before, now: datetime) -> Sent:
         attach(user, question, agent, wanted.files)
     request, trimmed = request_for(conversation, agent, question, parent)
     answer = begin(user, conversation, agent, question, request, opening=question, trimmed=trimmed)
-    receipt = SendReceipt(
-        user=user, key=wanted.key, fingerprint=wanted.fingerprint,
+    receipt = new(
+        SendReceipt, user=user, key=wanted.key, fingerprint=wanted.fingerprint,
         question=question, answer=answer, created_at=now,
     )  # fmt: skip
     insert(receipt)
@@ -166,7 +166,7 @@ def check_allowance(before: Before, now: datetime) -> None:
 
 def _conversation(user: Any, wanted: _Ask, now: datetime) -> Conversation:
     if wanted.conversation is None:
-        conversation = Conversation(owner=user, title=title_from(wanted.text), updated_at=now)
+        conversation = new(Conversation, owner=user, title=title_from(wanted.text), updated_at=now)
         insert(conversation)
         return conversation
     found = Conversation.objects.one_to_send_into(user, wanted.conversation)

@@ -17,10 +17,9 @@ from chat.actions.refusals import Refused
 from chat.agents import AgentConfig, AgentRequest
 from chat.models import Agent, Conversation, LedgerEntry, Message, SecretUnreadable, State
 from chat.models.branches import files_of
-from chat.models.statements import insert, update
+from chat.models.statements import insert, new, update
 from chat.protocol import events, frames
 from chat.turns import items, runtime, spending
-from chat.turns.hub import feed_topic
 from chat.turns.places import Rule
 from chat.turns.turn import Rules, TurnSpec
 
@@ -58,8 +57,8 @@ def begin(
     # A branch is shown whole: the jump is a gap to every watcher, who then reads the rows again.
     branches = opening is None or opening.parent_id != conversation.leaf_id
     seq = conversation.seq + (NEW_BRANCH_JUMP if branches else 2)
-    answer = Message(
-        conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
+    answer = new(
+        Message, conversation=conversation, parent=above, role=Message.Role.ASSISTANT, state=State.QUEUED,
         continues=continues, trimmed=trimmed, seq=seq, owner=worker_id, agent=agent, agent_name=agent.name,
         upstream_conversation=request.conversation_id or "", created_at=now, started_at=now,
     )  # fmt: skip
@@ -88,16 +87,11 @@ def begin(
     spec.whole_branch = created
     entry = dict(items.feed_entry(conversation, running=True))
     feed = frames.feed("created" if created else "running", entry)
-    transaction.on_commit(lambda: _hand_over(spec, user.pk, feed))
+    transaction.on_commit(lambda: runtime.begin(spec, feed))
     # The turn keeps its answer for minutes; the rows around it need not stay as long (5 KB a turn).
     for name in ("conversation", "parent"):
         answer._state.fields_cache.pop(name, None)
     return answer
-
-
-def _hand_over(spec: TurnSpec, user_pk: int, feed: str) -> None:
-    runtime.publish(feed_topic(user_pk), 0, feed)
-    runtime.begin(spec)
 
 
 def _opening(spec: TurnSpec, conversation: Conversation, question: Message | None) -> list[tuple[int, str]]:

@@ -38,6 +38,12 @@ def seal(secret: str, owner: str) -> str:
 
 def unseal(ciphertext: str, owner: str) -> str:
     """The secret; raises SecretUnreadable for a wrong key, a damaged text or another row's."""
+    return _unsealed(tuple(settings.ENCRYPTION_KEYS), ciphertext, owner)
+
+
+# Every question opens its agent's secret; the clients that call agents hold the same ones open.
+@lru_cache(maxsize=64)
+def _unsealed(keys: tuple[str, ...], ciphertext: str, owner: str) -> str:
     try:
         plain = _keys().decrypt(ciphertext.encode()).decode()
     except InvalidToken as exc:

@@ -260,10 +260,16 @@ def _soon(runtime: Runtime, function: Callable[..., object], *values: Any) -> No
     runtime.loop.call_soon_threadsafe(function, *values, context=contextvars.Context())
 
 
-def begin(spec: TurnSpec) -> None:
-    """Start a turn, from any thread, once its rows are committed. Raises NotServing."""
+def begin(spec: TurnSpec, feed: str) -> None:
+    """Start a turn, from any thread, once its rows are committed; `feed` tells the person's lists of it.
+    Raises NotServing."""
     runtime = current()
-    _soon(runtime, runtime.begin, spec)
+
+    def begun() -> None:  # waking the loop once instead of twice
+        runtime.hub.publish(feed_topic(spec.user_pk), 0, feed)
+        runtime.begin(spec)
+
+    _soon(runtime, begun)
 
 
 def publish(topic: str, seq: int, frame: str) -> None:
