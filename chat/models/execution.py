@@ -40,6 +40,17 @@ def change(statement: str, values: Sequence[Any]) -> int:
         return int(db.connection.execute(_marked(statement), values).rowcount)
 
 
+def change_each(statement: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Execute `statement` for each of `rows`; how many it changed in all."""
+    db = connections[DEFAULT_DB_ALIAS]
+    if not _bare(db):
+        with db.cursor() as cursor:
+            cursor.executemany(statement, list(rows))
+            return int(cursor.rowcount)
+    with db.wrap_database_errors:
+        return int(db.connection.executemany(_marked(statement), rows).rowcount)
+
+
 def _bare(db: Any) -> bool:
     """Whether nothing but the driver has to see the statement."""
     if db.vendor != "sqlite" or db.queries_logged or db.execute_wrappers:

@@ -17,6 +17,7 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models import rollups
+from chat.models.execution import fetch
 from chat.models.prices import Prices, Value
 from chat.models.teams import teams_of
 
@@ -67,9 +68,8 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         if not entries:
             return
         lock_chain()
+        number, previous, teamed, priced, zone = fetch(_HEAD, []) or ()
         with connection.cursor() as cursor:
-            cursor.execute(_HEAD)
-            number, previous, teamed, priced, zone = cursor.fetchone()
             teams = teams_of({entry.user_id for entry in entries if entry.user_id}) if teamed else {}
             prices = Prices.now() if priced else Prices([])
             for place, entry in enumerate(entries, (number or 0) + 1):

@@ -22,11 +22,11 @@ Converters = dict[int, tuple[list[Any], Any]]
 
 
 class _Column(NamedTuple):
-    """How one value of a row that is inserted gets its form for the database."""
+    """How one value of a row gets its form for the database."""
 
     name: str
     field: Field[Any, Any]
-    #: Set by the field itself, as the moment of now.
+    #: Set by the field itself in a new row, as the moment of now.
     own: bool
     #: What most rows have, and its form. A field whose default is computed is asked for it once: only
     #: an equal value is taken for it.
@@ -36,7 +36,7 @@ class _Column(NamedTuple):
     plain: type | None
 
 
-def new(model: type[M], **values: Any) -> M:
+def new(model: type[M], /, **values: Any) -> M:
     """An instance as `model(**values)` makes it, at a third of the time. Names are those of fields;
     relations are given as instances or None."""
     given = {}
@@ -67,17 +67,8 @@ def insert(row: Model) -> None:
     """Insert `row` as `save(force_insert=True)` does, and give it its key unless it has one."""
     db = connections[DEFAULT_DB_ALIAS]  # each look through Django's proxy costs as much as a value
     columns, statement = _insert(type(row), row.pk is not None, db.vendor)
-    given, values = row.__dict__, []
-    for name, field, own, usual, prepared, plain in columns:
-        value = None if own else given[name]
-        if own:
-            values.append(field.get_db_prep_save(field.pre_save(row, True), db))
-        elif type(value) is plain:
-            values.append(value)
-        elif type(value) is type(usual) and value == usual:
-            values.append(prepared)
-        else:
-            values.append(field.get_db_prep_save(value, db))
+    given = row.__dict__
+    values = [_prepared(c, c.field.pre_save(row, True) if c.own else given[c.name], db) for c in columns]
     made = fetch(statement, values)
     assert made is not None
     row.pk = made[0]
@@ -95,6 +86,15 @@ def _insert(model: type[Model], keyed: bool, vendor: str) -> tuple[list[_Column]
     ((statement, values),) = compiler.as_sql()
     assert len(values) == len(fields)
     return [_column(field) for field in fields], statement
+
+
+def _prepared(column: _Column, value: Any, db: Any) -> Any:
+    kind = type(value)
+    if kind is column.plain:
+        return value
+    if kind is type(column.usual) and value == column.usual:
+        return column.prepared
+    return column.field.get_db_prep_save(value, db)
 
 
 def _column(field: Field[Any, Any]) -> _Column:
@@ -186,10 +186,9 @@ def update(model: type[Model], where: Mapping[str, Any], values: Mapping[str, An
     """
     db = connections[DEFAULT_DB_ALIAS]
     statement = _update(model, tuple(where), tuple(values), also, db.vendor)
-    fields = _fields(model)
-    parameters = [
-        fields[name].get_db_prep_save(value, db) for name, value in (*values.items(), *where.items())
-    ]
+    columns = _columns(model, db.vendor)
+    given = (*values.items(), *where.items())
+    parameters = [_prepared(columns[name], value, db) for name, value in given]
     return change(statement, parameters)
 
 
@@ -207,6 +206,11 @@ def _found(model: type[Model], where: Sequence[str], also: str) -> str:
 def _equal(model: type[Model], names: Sequence[str], between: str) -> str:
     fields = _fields(model)
     return between.join(f"{connection.ops.quote_name(str(fields[name].column))} = %s" for name in names)
+
+
+@lru_cache(maxsize=64)
+def _columns(model: type[Model], vendor: str) -> dict[str, _Column]:
+    return {name: _column(field) for name, field in _fields(model).items()}
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.agents import Attempt, Usage
 from chat.models import Conversation, LedgerEntry, Message, State, new_id
 from chat.models.messages import IS_RUNNING, RUNNING
-from chat.models.statements import update
+from chat.models.statements import new, update
 from chat.turns import storable
 from chat.turns.entries import served_by, usage_fields, with_attempts
 
@@ -134,7 +134,8 @@ def entries_of(
     """One for each request that was made; none when it ended before the first."""
     if ending.attempts is not None and not ending.attempts:
         return []
-    entry = LedgerEntry(
+    entry = new(
+        LedgerEntry,
         public_id=new_id(),
         user_id=user[0],
         username=user[1],
