@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,6 +62,7 @@ def members(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+@lru_cache(maxsize=256)  # asked for every call; a refusal is not kept
 def address(url: str, name: str) -> str:
     """`url` without trailing slashes. Raises AgentError unless it is a plain http(s) URL."""
     try:
