@@ -33,9 +33,9 @@ class SessionStore(db.SessionStore):
 _STORED = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
 
 
-def signed_in(key: str) -> tuple[Any, str] | None:
-    """The active person whose session this is, and the session's hash of their password; None for everybody
-    else, and for one whose session Django would renew. Blocks.
+def signed_in(key: str) -> Any | None:
+    """The active person whose session this is; None for everybody else, and for one whose session Django
+    would renew. Blocks.
 
     Django's own rules (`django.contrib.auth.get_user`), with two statements that are built once: sockets
     and sends ask here, all other requests there.
@@ -49,4 +49,4 @@ def signed_in(key: str) -> tuple[Any, str] | None:
     user = find(get_user_model(), {"id": user_id}, also="is_active")
     if user is None or not constant_time_compare(given, user.get_session_auth_hash()):
         return None
-    return user, given
+    return user

@@ -25,8 +25,8 @@ class Person:
 def person_of(cookies: dict[str, str]) -> Person | None:
     """The person whose session cookie this is; None for everybody else. Blocks."""
     key = cookies.get(settings.SESSION_COOKIE_NAME, "")
-    found = signed_in(key)
-    return None if found is None else Person(found[0], key)
+    user = signed_in(key)
+    return None if user is None else Person(user, key)
 
 
 def still_signed_in(people: Iterable[Person]) -> set[str]:

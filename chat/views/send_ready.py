@@ -89,10 +89,10 @@ def answer_to(question: Question, body: bytes) -> bytes | None:
     if _is_forged(request):
         return None
     try:
-        found = signed_in(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
-        if found is None:
+        user = signed_in(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
+        if user is None:
             return None
-        request.user = found[0]
+        request.user = user
         with serving(request):
             return _ask(request, question.thread_id, body)
     except (Refused, DatabaseError, InterfaceError):
