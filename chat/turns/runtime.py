@@ -21,8 +21,9 @@ from django.db import DatabaseError, InterfaceError
 from chat import agents, limits, metrics, threads
 from chat.models import Message, new_id
 from chat.protocol import frames
-from chat.turns import sweeper
+from chat.turns import announcing, sweeper
 from chat.turns.allowance import open_allowance
+from chat.turns.announcing import publish
 from chat.turns.hub import Hub, feed_topic, thread_topic
 from chat.turns.neighbours import LayerNeighbours
 from chat.turns.places import key_of
@@ -230,10 +231,12 @@ async def start() -> None:
 async def _open() -> None:
     global _current, _opening
     runtime = _current = Runtime()
+    announcing.serve(runtime.loop, runtime.hub)
     try:
         await runtime.open()
     except BaseException:
         _current = None
+        announcing.rest()
         await runtime.close()
         raise
     finally:
@@ -244,6 +247,7 @@ async def stop() -> None:
     """End the runtime; turns that run are saved and marked as interrupted by the shutdown."""
     global _current
     runtime, _current = _current, None
+    announcing.rest()
     if runtime is not None:
         await runtime.close()
 
@@ -270,13 +274,6 @@ def begin(spec: TurnSpec, feed: str) -> None:
         runtime.begin(spec)
 
     _soon(runtime, begun)
-
-
-def publish(topic: str, seq: int, frame: str) -> None:
-    """Announce something from any thread. Nobody listens in a process that serves nobody."""
-    runtime = _current
-    if runtime is not None:
-        _soon(runtime, runtime.hub.publish, topic, seq, frame)
 
 
 def stop_turn(conversation_pk: int, message_pk: int, owner: str) -> None:

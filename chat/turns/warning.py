@@ -17,6 +17,7 @@ from chat import audit
 from chat.models import AuditEvent, Budget, BudgetPeriod, BudgetTold, Membership
 from chat.models.prices import AMOUNT_UNIT
 from chat.protocol import frames
+from chat.turns import announcing
 from chat.turns.hub import feed_topic
 
 #: Percentages that are announced, once a period each.
@@ -74,10 +75,8 @@ def concerned(budget: Budget) -> list[int]:
 
 
 def _announce(people: Iterable[int], frame: str) -> None:
-    from chat.turns import runtime  # whose store counts with the module above
-
     for key in people:
-        runtime.publish(feed_topic(key), 0, frame)
+        announcing.publish(feed_topic(key), 0, frame)
 
 
 __all__ = ["WARNED_AT", "concerned", "facts", "limit_changed", "reached", "warn"]
