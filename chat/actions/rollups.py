@@ -19,29 +19,26 @@ from django.db.models.functions import TruncHour
 
 from chat.audit.periods import midnights
 from chat.models import LedgerEntry, Rollup, RollupKey, RollupState
+from chat.models.adding import Found, Sums, counted, fold, write_keys
 from chat.models.ledger import lock_chain
 from chat.models.rollups import (
+    COUNTS,
     DAYS,
     DIMENSIONS,
     FIRST,
     FIRST_BOUNDS,
+    HOUR,
     HOURS,
+    IN_FACE,
     MONTHS,
     NULLABLE,
+    OUTCOMES,
     SUMS,
-    Found,
-    Keys,
-    Sums,
     begin,
-    counted,
-    fold,
-    write,
+    new_edition,
     zone_name,
 )
 from chat.threads import write_transaction
-
-#: Which columns of a full key name the same key in another face.
-_KEYS: Final = {"s": "k.short", "p": "k.person", "n": "k.nobody", "g": "k.gross"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +70,12 @@ def rebuild() -> int:
                 _copy(f"{grain[0]}d", grain, start, end, int(start.timestamp()))
     with write_transaction():
         lock_chain()
-        RollupState.objects.filter(pk=1).update(ready=True)
-        RollupKey.objects.exclude(pk__in=Rollup.objects.values("key")).delete()
+        RollupState.objects.filter(pk=1).update(ready=True, edition=new_edition())
+        # Apart: a subquery over millions of rows that nobody counted yet takes PostgreSQL many minutes.
+        used = set(Rollup.objects.filter(grain__in=DAYS).values_list("key", flat=True).distinct())
+        unused = [key for key in RollupKey.objects.values_list("pk", flat=True) if key not in used]
+        for at in range(0, len(unused), 500):
+            RollupKey.objects.filter(pk__in=unused[at : at + 500]).delete()
     return Rollup.objects.count()
 
 
@@ -83,7 +84,7 @@ def compare() -> Iterator[Difference]:
     for start, end in _days():
         with write_transaction():
             lock_chain()
-            _, summed = _summed(start, end, (*HOURS, *DAYS))
+            summed = _summed(start, end, (*HOURS, *DAYS))
             stored = _stored((*HOURS, *DAYS), start, end)
         yield from _different(stored, summed)
     for start, end in _months():
@@ -144,20 +145,66 @@ def _stored(grains: tuple[str, ...], start: datetime, end: datetime) -> Found:
 
 
 def _rebuild_day(start: datetime, end: datetime) -> None:
-    """Hours in full from the rows, all else of the day from these."""
+    """Hours and days in full, all else of the day from these."""
     with write_transaction():
         lock_chain()
-        keys, found = _summed(start, end, ("fh",))
         Rollup.objects.filter(_within((*HOURS, *DAYS), start, end)).delete()
-        write(keys, found)
-        for grain in (*HOURS, *DAYS):
+        _sum_rows(start, end)
+        begun = int(start.timestamp())
+        for grain in ("fd", *HOURS, *(grain for grain in DAYS if grain != "fd")):
             if grain != "fh":
-                _copy("fh", grain, start, end, None if grain in HOURS else int(start.timestamp()))
+                source = "fh" if grain == "fd" or grain in HOURS else "fd"
+                _copy(source, grain, start, end, None if grain in HOURS else begun)
+
+
+def _sum_rows(start: datetime, end: datetime) -> None:
+    """The hours of a day in full, from the ledger's rows."""
+    within = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end).order_by()
+    postgresql = connection.vendor == "postgresql"
+    second = "EXTRACT(EPOCH FROM {})" if postgresql else "CAST(strftime('%%s', {}) AS INTEGER)"
+    hour = f"CAST(FLOOR({second.format('ended_at')} / {HOUR}) AS BIGINT) * {HOUR}"
+    if not postgresql:
+        hour = f"{second.format('ended_at')} / {HOUR} * {HOUR}"
+    last = f"FLOOR({second.format('MAX(ended_at)')})" if postgresql else second.format("MAX(ended_at)")
+    # Columns that are NULL for some are compared after a join by the others, which PostgreSQL can hash.
+    same = "IS NOT DISTINCT FROM" if postgresql else "IS"
+    equal = [f"k.{name} {same if name in _NULLABLE_KEYS else '='} s.{name}" for name in DIMENSIONS]
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        write_keys(cursor, within.values_list(*DIMENSIONS).distinct())
+        cursor.execute(
+            f"INSERT INTO chat_rollup (grain, start, key, {', '.join(SUMS)})"  # noqa: S608 (names of our own)
+            f" SELECT 'fh', s.hour, k.id, {', '.join(f's.{name}' for name in SUMS)} FROM ("
+            f"SELECT {hour} AS hour, {', '.join(DIMENSIONS)}, {', '.join(_aggregates(last))}"
+            f" FROM chat_ledgerentry WHERE ended_at >= %s AND ended_at < %s"
+            f" GROUP BY {hour}, {', '.join(DIMENSIONS)}) s"
+            f" JOIN chat_rollupkey k ON k.face = 'f' AND {' AND '.join(equal)}",
+            [adapt(start), adapt(end)],
+        )
+
+
+_NULLABLE_KEYS: Final = ("user_id", "team_id", "agent_id")
+
+
+def _aggregates(last: str) -> Iterator[str]:
+    """SUMS of ledger rows that agree in all DIMENSIONS."""
+    yield "COUNT(*) AS calls"
+    yield "COUNT(amount) AS priced"
+    yield from (f"SUM({name}) AS {name}" for name in NULLABLE)
+    lower = "first_delta_ms IS NOT NULL"
+    for name, bound in zip(FIRST, (*FIRST_BOUNDS, None), strict=True):
+        upper = "" if bound is None else f" AND first_delta_ms <= {bound}"
+        yield f"COUNT(CASE WHEN {lower}{upper} THEN 1 END) AS {name}"
+        lower = f"first_delta_ms > {bound}"
+    for name in COUNTS:
+        column = "outcome" if name in OUTCOMES else "certainty"
+        yield f"CASE WHEN {column} = '{name}' THEN COUNT(*) ELSE 0 END AS {name}"
+    yield f"{last} AS last"
 
 
 def _copy(source: str, grain: str, start: datetime, end: datetime, at: int | None) -> None:
     """Fill a grain from a finer one of a full key, or of its own face; `at`: the one span's start."""
-    key = "r.key" if source[0] == grain[0] else _KEYS[grain[0]]
+    key = "r.key" if source[0] == grain[0] else f"k.{IN_FACE[grain[0]]}"
     joined = "" if key == "r.key" else " JOIN chat_rollupkey k ON k.id = r.key"
     begun = "r.start" if at is None else str(at)
     with connection.cursor() as cursor:
@@ -184,8 +231,8 @@ def _of_days(grain: str, start: datetime, end: datetime) -> list[tuple[int, Sums
         return [(key, [_whole(value) for value in values]) for key, *values in cursor.fetchall()]
 
 
-def _summed(start: datetime, end: datetime, grains: tuple[str, ...]) -> tuple[Keys, Found]:
-    """What `rollups.gather` finds in the entries of a day, added up by the database."""
+def _summed(start: datetime, end: datetime, grains: tuple[str, ...]) -> Found:
+    """What `adding.fold` finds in the entries of a day: another way than theirs who wrote the roll-ups."""
     rows = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end)
     hours = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
     sums = {f"sum_{name}": Sum(name) for name in NULLABLE}
@@ -197,7 +244,7 @@ def _summed(start: datetime, end: datetime, grains: tuple[str, ...]) -> tuple[Ke
         ),
         str(_zone()),
         grains,
-    )
+    )[1]
 
 
 def _row(row: dict[str, Any]) -> Sums:

@@ -61,7 +61,7 @@ def allowances(
         )
     )  # fmt: skip
     fresh = [budget for budget in budgets if budget.used is None]
-    read = reports([of_budget(one, *budget_span(one.period, now)) for one in fresh], known)
+    read = reports([(of_budget(one, *budget_span(one.period, now)), ()) for one in fresh], known)
     for budget, found in zip(fresh, read, strict=True):
         budget.used = measured(budget, found.total)
     made = [

@@ -31,7 +31,7 @@ def budget_span(period: str, now: datetime) -> tuple[datetime, datetime]:
 def used(budget: Budget, start: datetime, end: datetime) -> int:
     """What counts for a budget between two moments, in its measure. A team's calls are those that its
     members made while they were in it."""
-    return measured(budget, report(of_budget(budget, start, end)).total)
+    return measured(budget, report(of_budget(budget, start, end), by=()).total)
 
 
 def of_budget(budget: Budget, start: datetime, end: datetime) -> Filter:

@@ -11,7 +11,8 @@ from django.db.models.functions import TruncDay, TruncHour
 from chat.audit.filters import Filter
 from chat.audit.sums import BY, Part, Report
 from chat.models import LedgerEntry
-from chat.models.rollups import COUNTS, DIMENSIONS, FIRST, FIRST_BOUNDS, NULLABLE, counted
+from chat.models.adding import counted
+from chat.models.rollups import COUNTS, DIMENSIONS, FIRST, FIRST_BOUNDS, NULLABLE
 
 
 def rows(filter: Filter) -> QuerySet[LedgerEntry]:

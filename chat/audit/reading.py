@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -14,17 +14,17 @@ from django.db.models import Subquery
 from chat.audit.entries import parts, parts_apart
 from chat.audit.filters import Filter
 from chat.audit.periods import midnight
-from chat.audit.sums import Part, Report
+from chat.audit.sums import BY, Part, Report
 from chat.models import RollupKey, RollupState
-from chat.models.rollups import HOUR, NULLABLE, SUMS
+from chat.models.rollups import DIMENSIONS, HOUR, IN_FACE, NULLABLE, SUMS, face_of
 
 Range = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is: everything that calls were told apart by but their purpose, by its number, and the
-    zone in which days were added up; None while they are not all there."""
+    """What there is: everything that calls were told apart by but their purpose and end, by its number, and
+    the zone in which days were added up; None while they are not all there."""
 
     keys: dict[int, dict[str, Any]]
     zone: ZoneInfo | None
@@ -33,38 +33,43 @@ class Known:
 def keys() -> Known:
     """All that a page with several sums needs to know of the roll-ups; one query."""
     zone = RollupState.objects.filter(pk=1, ready=True).values("zone")[:1]
-    rows = list(RollupKey.objects.filter(face="s").annotate(zone=Subquery(zone)).values())
+    rows = list(RollupKey.objects.filter(face="a").annotate(zone=Subquery(zone)).values())
     name = rows[0]["zone"] if rows else None
     return Known({row["id"]: dict(row) for row in rows}, ZoneInfo(name) if name else None)
 
 
-def report(filter: Filter, known: Known | None = None, *, purpose: bool = False) -> Report:
+def report(
+    filter: Filter,
+    known: Known | None = None,
+    *,
+    purpose: bool = False,
+    by: Collection[str] | None = None,
+) -> Report:
     """All sums of `filter`, from the roll-ups where they reach. `known`: `keys()`, when it is in hand.
-    `purpose`: by purpose too, which takes longer."""
-    return reports([filter], known, purpose=purpose)[0]
+    `by`: the dimensions that it can be told apart by, which is quicker than all of them; with one of them
+    and "person" its groups count people. `purpose`: all, and by purpose too, which takes longer."""
+    every = {*BY} if purpose else {*BY} - {"purpose"}
+    return reports([(filter, every if by is None else by)], known)[0]
 
 
-def reports(filters: Sequence[Filter], known: Known | None = None, *, purpose: bool = False) -> list[Report]:
-    """A report for each filter, in one statement as far as the roll-ups reach."""
+def reports(asked: Sequence[tuple[Filter, Collection[str]]], known: Known | None = None) -> list[Report]:
+    """A report for each filter by these dimensions, in one statement as far as the roll-ups reach."""
     known = known or keys()
-    told = known.keys
-    if purpose:
-        told = {key["id"]: dict(key) for key in RollupKey.objects.filter(face="f").values()}
-    found: list[list[Part]] = [[] for _ in filters]
+    found: list[list[Part]] = [[] for _ in asked]
     statements = []
-    for at, filter in enumerate(filters):
+    for at, (filter, by) in enumerate(asked):
         if filter.of_rows:
             continue
         ranges, rest = pieces(filter.start.timestamp(), filter.end.timestamp(), known.zone)
-        face = "f" if purpose or filter.purposes else "s"
-        statements += [_statement(at, filter, face, piece, apart=purpose) for piece in ranges]
+        face = face_of(filter.chosen | {column for one in by for column in BY[one]}, "dm")
+        statements += [_statement(at, filter, face, piece) for piece in ranges]
         for start, end in rest:
             found[at] += parts(replace(filter, start=start, end=end))
-    rows = [at for at, filter in enumerate(filters) if filter.of_rows]
-    for place, part in parts_apart([filters[at] for at in rows]):
+    rows = [at for at, (filter, _by) in enumerate(asked) if filter.of_rows]
+    for place, part in parts_apart([asked[at][0] for at in rows]):
         found[rows[place]].append(part)
-    for at, key, sums in _read(statements):
-        found[at].append((told[key], sums))
+    for at, told, sums in _read(statements):
+        found[at].append((told, sums))
     return [Report(one) for one in found]
 
 
@@ -117,34 +122,43 @@ def _moment(seconds: float) -> datetime:
 Statement = tuple[str, list[Any]]
 
 
-def _statement(at: int, filter: Filter, face: str, piece: Range, *, apart: bool) -> Statement:
+def _statement(at: int, filter: Filter, face: str, piece: Range) -> Statement:
     """The sums of each key of a piece, with the number of their filter. Hours are kept in full alone."""
     span, start, end = piece
     grain = "fh" if span == "h" else f"{face}{span}"
     condition, parameters = filter.sql("k")
-    key = "k.short" if grain[0] == "f" and not apart else "r.key"
-    joined = " JOIN chat_rollupkey k ON k.id = r.key" if condition or key == "k.short" else ""
+    key = f"k.{IN_FACE[face]}" if span == "h" and face != "f" else "r.key"
+    joined = " JOIN chat_rollupkey k ON k.id = r.key" if condition or key != "r.key" else ""
     sql = (
-        f"SELECT {at}, {key}, {summing(SUMS)} FROM chat_rollup r{joined}"  # noqa: S608 (names of our own)
-        f" WHERE r.grain = '{grain}' AND r.start >= {start} AND r.start < {end}{condition} GROUP BY {key}"
+        f"SELECT {at} AS at, {key} AS key, {summing(SUMS)}"  # noqa: S608 (names of our own)
+        f" FROM chat_rollup r{joined} WHERE r.grain = '{grain}' AND r.start >= {start} AND r.start < {end}"
+        f"{condition} GROUP BY {key}"
     )
     return sql, parameters
 
 
 def summing(names: Iterable[str]) -> str:
     """SQL that adds these columns of roll-ups up."""
-    return ", ".join(f"{'MAX' if name == 'last' else 'SUM'}(r.{name})" for name in names)
+    return ", ".join(f"{'MAX' if name == 'last' else 'SUM'}(r.{name}) AS {name}" for name in names)
 
 
-def _read(statements: list[Statement]) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    if statements:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                " UNION ALL ".join(sql for sql, _ in statements),
-                [value for _, parameters in statements for value in parameters],
-            )
-            for at, key, *values in cursor.fetchall():
-                yield at, key, dict(zip(SUMS, map(whole, values), strict=True))
+def _read(statements: list[Statement]) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+    if not statements:
+        return
+    sums, told = (", ".join(f"{table}.{name}" for name in names) for table, names in _COLUMNS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT x.at, {sums}, {told} FROM ("  # noqa: S608 (names of our own)
+            + " UNION ALL ".join(sql for sql, _ in statements)
+            + ") x JOIN chat_rollupkey k ON k.id = x.key",
+            [value for _, parameters in statements for value in parameters],
+        )
+        for at, *values in cursor.fetchall():
+            key = dict(zip(DIMENSIONS, values[len(SUMS) :], strict=True))
+            yield at, key, dict(zip(SUMS, map(whole, values[: len(SUMS)]), strict=True))
+
+
+_COLUMNS: Final = (("x", SUMS), ("k", DIMENSIONS))
 
 
 def whole(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Roll-ups by hour, day and month in five faces; they are made again from the ledger."""
+"""Roll-ups by hour, day and month in five faces; a later migration makes them from the ledger."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ COUNTS = ("completed", "stopped", "failed", "interrupted", "reported", "estimate
 NULLABLE = (
     "user_tokens", "enrichment_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "amount",
 )  # fmt: skip
-
-
-def _fill(apps, schema_editor):
-    # As the product does it. A later migration that changes the roll-ups makes them again itself, and
-    # then this one need not.
-    from chat.actions.rollups import rebuild
-
-    if apps.get_model("chat", "LedgerEntry").objects.exists():
-        rebuild()
 
 
 class Migration(migrations.Migration):
@@ -96,5 +87,4 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["key", "grain", "start"], name="rollup_of_key")],
             },
         ),
-        migrations.RunPython(_fill, migrations.RunPython.noop),
     ]

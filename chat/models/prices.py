@@ -83,12 +83,16 @@ class Prices:
     @classmethod
     def now(cls) -> Prices:
         """What holds as of this transaction."""
-        # By hand: every ledger row asks. The whole row, because another database may use its key again.
         with connection.cursor() as cursor:
             cursor.execute("SELECT * FROM chat_price ORDER BY id DESC LIMIT 1")
-            newest = cursor.fetchone()
+            return cls.after(cursor.fetchone())
+
+    @classmethod
+    def after(cls, newest: tuple[Any, ...] | None) -> Prices:
+        """The same, where the newest price's row was read already; None when there is none."""
         if newest is None:
             return cls([])
+        # By the whole row, because another database may use its key again.
         if cls._known is None or cls._known[0] != newest:
             cls._known = (newest, cls(list(Price.objects.all())))
         return cls._known[1]

@@ -77,7 +77,7 @@ def _sentence(budget: Budget, percent: int) -> str:
 def _of_the_month(user: Any, moment: datetime) -> str:
     zone = timezone.get_default_timezone()
     span = audit.period("month", zone, moment)
-    total = audit.report(audit.Filter(*span, zone=zone, persons=(user.pk,))).total
+    total = audit.report(audit.Filter(*span, zone=zone, persons=(user.pk,)), by=()).total
     if total.calls and total.tokens is None:
         return _("This month: not reported")
     tokens = total.tokens or 0

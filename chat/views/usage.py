@@ -53,7 +53,9 @@ def mine(request: HttpRequest) -> HttpResponseBase:
     zone, now = timezone.get_default_timezone(), timezone.now()
     key: Any = request.user.pk
     spans = [audit.period(name, zone, now) for name, _label in PERIODS]
-    reports = audit.reports([audit.Filter(*span, zone=zone, persons=(key,)) for span in spans])
+    reports = audit.reports(
+        [(audit.Filter(*span, zone=zone, persons=(key,)), ("certainty",)) for span in spans]
+    )
     lines = [(label, _line(found.total)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
     sure = [(label, _sure(found)) for (_name, label), found in zip(PERIODS, reports, strict=True)]
     budgets = allowances(Budget.objects.visible_to(request.user), now=now)

@@ -53,6 +53,10 @@ def told(groups: list[audit.Group]) -> list[Any]:
     return [(group.key, group.label, group.people, group.sums) for group in groups]
 
 
+def kinds(sums: audit.Sums) -> tuple[Any, ...]:
+    return sums.calls, sums.user_tokens, sums.enrichment_tokens, sums.output_tokens
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     made=st.lists(calls, max_size=25), asked=filters, kept=st.sampled_from(WHOLE),
@@ -81,6 +85,15 @@ def test_every_sum_is_that_of_the_rows(
                 exact = audit.exact(replace(asked, start=point.start, end=point.end))
                 group = {one.key: one.sums for one in exact.by(by)} if by else {None: exact.total}
                 assert point.sums == group[point.key]
+            all_of_it = {(point.start, point.key): point.sums for point in audit.series(asked, "day", by=by)}
+            read = audit.series(asked, "day", by=by, what="table")
+            table = {(point.start, point.key): replace(point.sums, last=0) for point in read}
+            assert table == {place: replace(sums, last=0) for place, sums in all_of_it.items()}
+            bars = {(p.start, p.key): kinds(p.sums) for p in audit.series(asked, "day", by=by, what="bar")}
+            assert bars == {place: kinds(sums) for place, sums in all_of_it.items()}
+        for dimension in audit.BY:
+            narrow = audit.report(asked, by=("person", dimension)).by(dimension)
+            assert told(narrow) == told(rows.by(dimension))
         assert sum(point.sums.calls for point in audit.series(asked, "day", by="team")) == rows.total.calls
         if whole:
             assert list(compare()) == []
@@ -105,6 +118,61 @@ def test_days_of_another_zone_are_made_by_rebuilding_and_numbers_stay(db: None, 
     with CaptureQueriesContext(connection) as queries:
         audit.series(asked.__class__(asked.start, audit.midnight(datetime(2026, 4, 1), here), here), "day")
     assert any("'gd'" in one["sql"] for one in queries), "days of the configured zone are read as days"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "by", "grain"),
+    [
+        ({}, None, "gd"), ({}, "person", "pd"), ({"agents": (1,)}, "person", "ad"),
+        ({"outcomes": ("failed",)}, "person", "ed"), ({"purposes": ("title",)}, "person", "wd"),
+        ({"outcomes": ("failed",)}, "agent", "od"), ({"purposes": ("title",)}, None, "ud"),
+        ({"purposes": ("title",), "outcomes": ("failed",)}, None, "nd"),
+        ({"persons": (1,), "agents": (1,), "outcomes": ("failed",)}, None, "sd"),
+    ],
+)  # fmt: skip
+def test_a_series_is_read_from_the_face_with_the_fewest_sums(
+    db: None, chosen: dict[str, Any], by: str | None, grain: str
+) -> None:
+    LedgerEntry.objects.append([make_entry(ended_at=START + timedelta(hours=7 * n)) for n in range(40)])
+    with CaptureQueriesContext(connection) as queries:
+        audit.series(Filter(START, START + timedelta(days=30), **chosen), "day", by=by)
+    assert [one["sql"] for one in queries if f"'{grain}'" in one["sql"]]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Lisbon", "Asia/Tokyo", "America/Los_Angeles"])
+def test_days_of_another_zone_are_days_and_the_hours_between_midnights(db: None, zone: str) -> None:
+    LedgerEntry.objects.append([make_entry(ended_at=START + timedelta(hours=7 * n)) for n in range(150)])
+    RollupState.objects.update(zone="America/Sao_Paulo", ready=False)
+    rebuild()
+    here = ZoneInfo(zone)
+    asked = Filter(
+        audit.midnight(START.date() + timedelta(days=3), here),
+        audit.midnight(START.date() + timedelta(days=40), here),
+        zone=here,
+    )
+    with CaptureQueriesContext(connection) as queries:
+        points = audit.series(asked, "day", by="agent", what="table")
+    grains = {grain for grain in ("gd", "gh") for one in queries if f"'{grain}'" in one["sql"]}
+    assert grains == {"gd", "gh"}
+    whole = audit.series(asked, "day", by="agent")
+    assert [replace(point, sums=replace(point.sums, last=0)) for point in whole] == points
+
+
+def test_what_is_left_of_a_day_may_be_nothing_reported(db: None) -> None:
+    """Taking the evening away from a day leaves 0 tokens: those of a call that said nothing, or said 0."""
+    days = [n for n in range(12) if n not in (6, 9)]
+    LedgerEntry.objects.append([make_entry(ended_at=START + timedelta(days=n)) for n in days])
+    for tokens, day in ((None, 5), (0, 8)):
+        at = START + timedelta(days=day, hours=12)
+        LedgerEntry.objects.append([make_entry(ended_at=at, user_tokens=tokens, output_tokens=tokens)])
+    here = ZoneInfo("America/Sao_Paulo")  # its midnight is at 3 o'clock
+    asked = Filter(START + timedelta(hours=3), START + timedelta(days=11, hours=3), zone=here)
+    found = {point.start: point.sums for point in audit.series(asked, "day", what="bar")}
+    for day, expected in ((5, None), (8, 0), (7, 11)):
+        assert found[START + timedelta(days=day, hours=3)].user_tokens == expected
+    for start, sums in found.items():
+        exact = audit.exact(replace(asked, start=start, end=start + timedelta(days=1))).total
+        assert kinds(sums) == kinds(exact)
 
 
 def test_a_zone_of_half_hours_keeps_its_days_in_utc(db: None, settings: Any) -> None:
@@ -140,4 +208,4 @@ def test_keys_of_nothing_are_taken_away(db: None) -> None:
     RollupKey.objects.create(id=5, face="f", username="x", team="", agent_name="y", provider="", model="",
                              purpose="", outcome="", certainty="", currency="")  # fmt: skip
     rebuild()
-    assert RollupKey.objects.count() == used == 5
+    assert RollupKey.objects.count() == used == 11

@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from chat import audit
 from chat.actions.rollups import compare
-from chat.models import LedgerEntry
+from chat.models import LedgerEntry, RollupKey, RollupState
 from tests.models.conftest import make_entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +37,26 @@ def before_the_chain() -> Iterator[Any]:
         yield migrated("0004_ledger_grown")
     finally:
         migrated(None)
+
+
+def test_roll_ups_in_five_faces_are_made_again_in_all(db: None) -> None:
+    LedgerEntry.objects.append(
+        [make_entry(ended_at=START + timedelta(hours=9 * n), user_id=n % 3 or None) for n in range(30)]
+    )
+    try:
+        old = migrated("0012_rollup_faces")
+        assert not old.get_model("chat", "Rollup").objects.exists()
+        key = old.get_model("chat", "RollupKey").objects.create(
+            id=5, face="s", username="x", team="", agent_name="y", provider="", model="", purpose="",
+            outcome="", certainty="", currency="",
+        )  # fmt: skip
+        assert key.pk == 5 and RollupState.objects.get().ready
+    finally:
+        migrated(None)
+    assert list(compare()) == []
+    assert not RollupKey.objects.filter(pk=5).exists()
+    wide = audit.Filter(START, START + timedelta(days=30))
+    assert audit.report(wide).by("person") == audit.exact(wide).by("person")
 
 
 def test_old_entries_join_the_chain_in_their_order(before_the_chain: Any) -> None:

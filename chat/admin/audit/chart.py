@@ -63,7 +63,7 @@ class Chart:
 def chart(query: Query) -> Chart:
     """The bars of a query: one a day or hour of its zone, also where nothing was used."""
     by = None if query.stack == "kind" else query.stack
-    points = audit.series(query.filter, query.step, by=by, known=query.known, bar=True)
+    points = audit.series(query.filter, query.step, by=by, known=query.known, what="bar")
     starts = audit.starts(query.filter, query.step)
     place = {start: at for at, start in enumerate(starts)}
     now = timezone.now()

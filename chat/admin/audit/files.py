@@ -97,7 +97,8 @@ class Export:
         if self.query.view == "calls":
             pages = tables.calls(self.query, self.until)
             return list(tables.CALL), ([tables.call_values(row) for row in page] for page in pages)
-        found = audit.report(self.query.filter)
+        groups = {self.query.view} & {*audit.BY}
+        found = audit.report(self.query.filter, self.query.known, by=groups | {"person"})
         made = [tables.values(self.query, line, found) for line in tables.lines(self.query, found)]
         return tables.columns(self.query, found), iter([made] if made else [])
 

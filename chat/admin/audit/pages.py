@@ -95,7 +95,15 @@ def overview(request: HttpRequest) -> HttpResponseBase:
     """Everything at once: numbers, chart, one table, and what to look at."""
     query = Query.read(request.GET)
     latest = _note_look(request, query)
-    found, past, today = audit.reports([query.filter, query.before(), attention.today()], query.known)
+    groups = {query.view} & {*audit.BY}
+    found, past, today = audit.reports(
+        [
+            (query.filter, groups | {"person"}),
+            (query.before(), groups),
+            (attention.today(), ("person", "agent")),
+        ],
+        query.known,
+    )
     budgets = allowances(attention.budgets(), query.known)
     drawn = chart(query)
     context = {

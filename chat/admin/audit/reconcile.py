@@ -247,7 +247,7 @@ def compare(export: Export, filter: audit.Filter) -> Comparison:
         end=audit.midnight(last + timedelta(days=1), filter.zone),
     )
     ours: dict[date, audit.Sums] = {}
-    for point in audit.series(wanted, "day"):
+    for point in audit.series(wanted, "day", what="table"):
         day = point.start.astimezone(filter.zone).date()
         ours.setdefault(day.replace(day=1) if export.monthly else day, audit.Sums()).join(point.sums)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -68,7 +68,8 @@ def lines(
     """The rows of a table of groups, in the order asked for; days take a query of their own, unless their
     `points` are in hand."""
     if query.view == "day":
-        points = audit.series(query.filter, "day", known=query.known) if points is None else points
+        if points is None:
+            points = audit.series(query.filter, "day", known=query.known, what="table")
         made = _days(points, query.filter.zone)
         earlier: dict[Any, audit.Sums] = {}
     else:
@@ -155,7 +156,7 @@ def calls(query: Query, until: int) -> Iterator[list[tuple[Any, ...]]]:
     The ledger only grows, so what is read page by page is what was there when `until` was its last row.
     Days without such a call are not looked through.
     """
-    for start, end in runs(audit.series(query.filter, query.step, known=query.known, bar=True)):
+    for start, end in runs(audit.series(query.filter, query.step, known=query.known, what="bar")):
         rows = audit.rows(replace(query.filter, start=start, end=end)).filter(pk__lte=until)
         after: Place | None = None
         while found := list(behind(rows, after).values_list(*CALL)[:CHUNK]):
