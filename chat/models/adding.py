@@ -6,6 +6,7 @@ Inside the transaction that appends the entries, and as cheap as can be: each tu
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -154,22 +155,42 @@ def insert(cursor: Any, statement: tuple[str, str], rows: Sequence[Sequence[Any]
     SQLite rather meets the statement again.
     """
     before, after = statement
+    plain = connection.vendor == "postgresql"
     for start in range(0, len(rows), MOST):
         parameters: list[Any] = []
-        values = [_values(row, parameters) for row in rows[start : start + MOST]]
-        cursor.execute(f"{before}{', '.join(values)}{after}", parameters)
+        values = [_values(row, parameters, plain) for row in rows[start : start + MOST]]
+        execute(cursor, f"{before}{', '.join(values)}{after}", parameters)
 
 
-def _values(row: Sequence[Any], parameters: list[Any]) -> str:
-    plain = connection.vendor == "postgresql"
+def _values(row: Sequence[Any], parameters: list[Any], plain: bool) -> str:
+    if not plain:
+        parameters += row
+        return _marks(len(row))
     marks = []
     for value in row:
-        if plain and (value is None or value.__class__ is int):
-            marks.append("NULL" if value is None else str(value))
+        if value is None:
+            marks.append("NULL")
+        elif value.__class__ is int:
+            marks.append(str(value))
         else:
             marks.append("%s")
             parameters.append(value)
     return f"({', '.join(marks)})"
+
+
+@lru_cache(maxsize=64)
+def _marks(count: int) -> str:
+    return f"({', '.join(['?'] * count)})"
+
+
+def execute(cursor: Any, statement: str, parameters: list[Any]) -> None:
+    """Run a statement with the marks of its driver: `?` on SQLite, where Django would look for others in the
+    whole text each time, which takes as long as a third of the rest."""
+    if connection.vendor == "postgresql":
+        cursor.execute(statement, parameters)
+        return
+    with connection.wrap_database_errors:
+        sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
 
 
 #: The full keys that are known to be there, as of one edition of the roll-ups: (edition, their ids).
@@ -209,21 +230,27 @@ def write_keys(cursor: Any, told: Iterable[Dimensions]) -> None:
 
 def _add(cursor: Any, found: Found) -> None:
     """Add sums to what is there. A call's places all get the same, which is sent once."""
+    plain = connection.vendor == "postgresql"
     alike: dict[int, tuple[Sums, list[Place]]] = {}
     for place, sums in found.items():
         alike.setdefault(id(sums), (sums, []))[1].append(place)
     for sums, places in alike.values():
         parameters: list[Any] = []
-        tail = _values(sums, parameters)[1:-1]
-        marks = ", ".join(_place(place, parameters) for place in places)
-        cursor.execute(f"{_INTO}{tail} FROM (VALUES {marks}) v{_ONTO}", parameters)
+        if plain:
+            tail = _values(sums, parameters, plain)[1:-1]
+            marks = ", ".join([f"('{grain}', {start}, {key})" for grain, start, key in places])
+            execute(cursor, f"{_INTO}{tail} FROM (VALUES {marks}) v{_ONTO}", parameters)
+        else:
+            parameters += sums
+            for place in places:
+                parameters += place
+            execute(cursor, _upsert(len(places)), parameters)
 
 
-def _place(place: Place, parameters: list[Any]) -> str:
-    if connection.vendor == "postgresql":
-        return f"('{place[0]}', {place[1]}, {place[2]})"
-    parameters += place
-    return "(%s, %s, %s)"
+@lru_cache(maxsize=64)
+def _upsert(places: int) -> str:
+    marks = ", ".join(["(?, ?, ?)"] * places)
+    return f"{_INTO}{_marks(len(SUMS))[1:-1]} FROM (VALUES {marks}) v{_ONTO}"
 
 
 __all__ = [
@@ -233,6 +260,7 @@ __all__ = [
     "Sums",
     "add",
     "counted",
+    "execute",
     "fold",
     "insert",
     "key_of",
