@@ -170,8 +170,8 @@ def _sum_rows(start: datetime, end: datetime) -> None:
     same = "IS NOT DISTINCT FROM" if postgresql else "IS"
     equal = [f"k.{name} {same if name in _NULLABLE_KEYS else '='} s.{name}" for name in DIMENSIONS]
     adapt = connection.ops.adapt_datetimefield_value
+    write_keys(within.values_list(*DIMENSIONS).distinct())
     with connection.cursor() as cursor:
-        write_keys(cursor, within.values_list(*DIMENSIONS).distinct())
         cursor.execute(
             f"INSERT INTO chat_rollup (grain, start, key, {', '.join(SUMS)})"  # noqa: S608 (names of our own)
             f" SELECT 'fh', s.hour, k.id, {', '.join(f's.{name}' for name in SUMS)} FROM ("

@@ -6,7 +6,6 @@ Inside the transaction that appends the entries, and as cheap as can be: each tu
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from django.db import connection, transaction
 
+from chat.models.execution import change
 from chat.models.rollups import (
     COUNTS,
     DIMENSIONS,
@@ -148,7 +148,7 @@ _INTO: Final = (
 _ONTO: Final = f" WHERE true ON CONFLICT (grain, start, key) DO UPDATE SET {', '.join(map(_added, SUMS))}"
 
 
-def insert(cursor: Any, statement: tuple[str, str], rows: Sequence[Sequence[Any]]) -> None:
+def insert(statement: tuple[str, str], rows: Sequence[Sequence[Any]]) -> None:
     """Run an INSERT of many rows, given as what is before and after its values.
 
     Numbers are written into the statement on PostgreSQL, whose driver takes longer for each parameter;
@@ -159,7 +159,7 @@ def insert(cursor: Any, statement: tuple[str, str], rows: Sequence[Sequence[Any]
     for start in range(0, len(rows), MOST):
         parameters: list[Any] = []
         values = [_values(row, parameters, plain) for row in rows[start : start + MOST]]
-        execute(cursor, f"{before}{', '.join(values)}{after}", parameters)
+        change(f"{before}{', '.join(values)}{after}", parameters)
 
 
 def _values(row: Sequence[Any], parameters: list[Any], plain: bool) -> str:
@@ -180,17 +180,7 @@ def _values(row: Sequence[Any], parameters: list[Any], plain: bool) -> str:
 
 @lru_cache(maxsize=64)
 def _marks(count: int) -> str:
-    return f"({', '.join(['?'] * count)})"
-
-
-def execute(cursor: Any, statement: str, parameters: list[Any]) -> None:
-    """Run a statement with the marks of its driver: `?` on SQLite, where Django would look for others in the
-    whole text each time, which takes as long as a third of the rest."""
-    if connection.vendor == "postgresql":
-        cursor.execute(statement, parameters)
-        return
-    with connection.wrap_database_errors:
-        sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
+    return f"({', '.join(['%s'] * count)})"
 
 
 #: The full keys that are known to be there, as of one edition of the roll-ups: (edition, their ids).
@@ -209,26 +199,26 @@ def add(entries: Iterable[Any], zone: str, edition: int) -> None:
         _there = (edition, set())
     known = _there[1]
     unseen = {ident: dimensions for dimensions in told if (ident := rows_of(dimensions)[0][0]) not in known}
-    with connection.cursor() as cursor:
-        if unseen:
-            write_keys(cursor, unseen.values())
-            transaction.on_commit(lambda: known.update(unseen))
-        _add(cursor, found)
+    if unseen:
+        write_keys(unseen.values())
+        transaction.on_commit(lambda: known.update(unseen))
+    _add(found)
 
 
-def write_keys(cursor: Any, told: Iterable[Dimensions]) -> None:
+def write_keys(told: Iterable[Dimensions]) -> None:
     """Write the keys that are missing. Where a full key is there, those of its faces are."""
     rows = {rows_of(dimensions)[0][0]: rows_of(dimensions) for dimensions in told}
     wanted = list(rows)
-    for start in range(0, len(wanted), MOST):
-        ids = ", ".join(map(str, wanted[start : start + MOST]))
-        cursor.execute(f"SELECT id FROM chat_rollupkey WHERE id IN ({ids})")  # noqa: S608 (numbers)
-        for (known,) in cursor.fetchall():
-            del rows[known]
-    insert(cursor, _KEY, list({row[0]: row for faces in rows.values() for row in faces}.values()))
+    with connection.cursor() as cursor:
+        for start in range(0, len(wanted), MOST):
+            ids = ", ".join(map(str, wanted[start : start + MOST]))
+            cursor.execute(f"SELECT id FROM chat_rollupkey WHERE id IN ({ids})")  # noqa: S608 (numbers)
+            for (known,) in cursor.fetchall():
+                del rows[known]
+    insert(_KEY, list({row[0]: row for faces in rows.values() for row in faces}.values()))
 
 
-def _add(cursor: Any, found: Found) -> None:
+def _add(found: Found) -> None:
     """Add sums to what is there. A call's places all get the same, which is sent once."""
     plain = connection.vendor == "postgresql"
     alike: dict[int, tuple[Sums, list[Place]]] = {}
@@ -239,17 +229,17 @@ def _add(cursor: Any, found: Found) -> None:
         if plain:
             tail = _values(sums, parameters, plain)[1:-1]
             marks = ", ".join([f"('{grain}', {start}, {key})" for grain, start, key in places])
-            execute(cursor, f"{_INTO}{tail} FROM (VALUES {marks}) v{_ONTO}", parameters)
+            change(f"{_INTO}{tail} FROM (VALUES {marks}) v{_ONTO}", parameters)
         else:
             parameters += sums
             for place in places:
                 parameters += place
-            execute(cursor, _upsert(len(places)), parameters)
+            change(_upsert(len(places)), parameters)
 
 
 @lru_cache(maxsize=64)
 def _upsert(places: int) -> str:
-    marks = ", ".join(["(?, ?, ?)"] * places)
+    marks = ", ".join(["(%s, %s, %s)"] * places)
     return f"{_INTO}{_marks(len(SUMS))[1:-1]} FROM (VALUES {marks}) v{_ONTO}"
 
 
@@ -260,7 +250,6 @@ __all__ = [
     "Sums",
     "add",
     "counted",
-    "execute",
     "fold",
     "insert",
     "key_of",

@@ -17,6 +17,7 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from chat.models import adding, rollups
+from chat.models.execution import fetch
 from chat.models.prices import Prices, Value
 from chat.models.teams import teams_of
 
@@ -45,7 +46,7 @@ LEFT JOIN (SELECT * FROM chat_price ORDER BY id DESC LIMIT 1) p ON true
 """
 
 
-_HEAD_OF_SQLITE = _HEAD.format(user="?")
+_HEAD_OF_SQLITE = _HEAD.format(user="%s")
 _INSERT = (
     f"INSERT INTO chat_ledgerentry ({', '.join(DIGESTED)}, digest) VALUES ",  # noqa: S608 (names of our own)
     "",
@@ -65,15 +66,16 @@ def lock_chain() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN_LOCK])
 
 
-def _head(cursor: Any, user: int) -> list[Any]:
+def _head(user: int) -> list[Any]:
     """The last row's number and digest, zone and edition of the roll-ups, key and name of a person's team,
     and the newest price's row or None; from behind the lock."""
-    if connection.vendor == "postgresql":  # the second sees all from before the lock
-        cursor.execute(f"SELECT pg_advisory_xact_lock({CHAIN_LOCK}); {_HEAD.format(user=int(user))}")
-        cursor.nextset()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # the second sees all from before the lock
+            cursor.execute(f"SELECT pg_advisory_xact_lock({CHAIN_LOCK}); {_HEAD.format(user=int(user))}")
+            cursor.nextset()
+            row = cursor.fetchone()
     else:
-        adding.execute(cursor, _HEAD_OF_SQLITE, [user])
-    row = cursor.fetchone()
+        row = fetch(_HEAD_OF_SQLITE, [user]) or ()
     return [*row[:6], row[6:] if row[6] is not None else None]
 
 
@@ -84,22 +86,21 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         if not entries:
             return
         users = {entry.user_id for entry in entries if entry.user_id}
-        with connection.cursor() as cursor:
-            number, previous, zone, edition, *team, newest = _head(cursor, max(users, default=0))
-            teams = teams_of(users) if len(users) > 1 else {}
-            if len(users) == 1 and team[0] is not None:
-                teams = {next(iter(users)): (team[0], team[1])}
-            prices = Prices.after(newest)
-            adapt, rows = connection.ops.adapt_datetimefield_value, []
-            for place, entry in enumerate(entries, (number or 0) + 1):
-                entry.id, entry.previous = place, previous or ""
-                entry.team_id, entry.team = teams.get(entry.user_id, (None, ""))
-                entry.take_price(prices.value_of(entry))
-                values = entry.values()
-                previous = entry.digest = digest_of(values)
-                rows.append([adapt(v) if v.__class__ is datetime else v for v in (*values, previous)])
-            # By hand: the ORM takes five times as long for rows of this width.
-            adding.insert(cursor, _INSERT, rows)
+        number, previous, zone, edition, *team, newest = _head(max(users, default=0))
+        teams = teams_of(users) if len(users) > 1 else {}
+        if len(users) == 1 and team[0] is not None:
+            teams = {next(iter(users)): (team[0], team[1])}
+        prices = Prices.after(newest)
+        adapt, rows = connection.ops.adapt_datetimefield_value, []
+        for place, entry in enumerate(entries, (number or 0) + 1):
+            entry.id, entry.previous = place, previous or ""
+            entry.team_id, entry.team = teams.get(entry.user_id, (None, ""))
+            entry.take_price(prices.value_of(entry))
+            values = entry.values()
+            previous = entry.digest = digest_of(values)
+            rows.append([adapt(v) if v.__class__ is datetime else v for v in (*values, previous)])
+        # By hand: the ORM takes five times as long for rows of this width.
+        adding.insert(_INSERT, rows)
         if zone is None:
             state = rollups.begin(ready=number is None)
             zone, edition = state.zone, state.edition
