@@ -33,6 +33,11 @@ _ANSWERED: Any = _Answered()
 class Connection(HttpToolsProtocol):
     """One browser's connection."""
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # The parser refers back: without this each socket left 6 KB to the collector.
+        self.parser = None  # type: ignore[assignment]
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.cycle.response_complete:
