@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
 from tests.real_server import ROOT, Server, wait_for
 from tests.sharing.pages import Owner
@@ -182,13 +183,14 @@ def test_a_shared_page_fits_every_width_in_both_themes(
         assert found["x"] + found["width"] <= width + 1, "nothing is cut off at the side"
 
 
-def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
+def test_on_paper_there_are_no_controls_links_show_where_they_lead_and_no_sheet_stays_empty(
     shared_server: Server, open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     session = shared_server.sign_in("alice")
-    text = "/fast /echo See [the manual](https://example.org/manual).\n\n```sh\nls\n```\n\n" + "\n\n".join(
-        f"Paragraph {n}." for n in range(90)
-    )
+    code = "\n".join(f"step_{n}()" for n in range(120))
+    rows = "\n".join(f"| {n} | {'none of them, ' * 12} |" for n in range(60))
+    text = f"/fast /echo See [the manual](https://example.org/manual).\n\n```python\n{code}\n```\n\n"
+    text += f"| Step | Locks |\n| --- | --- |\n{rows}\n\n" + "\n\n".join(f"Paragraph {n}." for n in range(40))
     sent = shared_server.ask(session, text)
     query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
     wait_for(lambda: shared_server.rows(query, sent["answer"]), 20, "the answer")
@@ -203,11 +205,18 @@ def test_on_paper_there_are_no_controls_and_links_show_where_they_lead(
     assert after != "none"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    inside = page.evaluate("getComputedStyle(document.querySelector('.prose .code')).breakInside")
-    assert inside == "avoid", "a code block stays with its header"
+    page.locator(".q").evaluate_all("all => all.forEach((one) => one.remove())")
     target = Path(SHOTS or tmp_path) / "paper.pdf"
     page.pdf(path=target, format="A4")
-    assert target.read_bytes().startswith(b"%PDF")
+    sheets = [sheet.extract_text() for sheet in PdfReader(target).pages]
+    lines = [len(sheet.splitlines()) for sheet in sheets]
+    assert min(lines[:-1]) >= 25, f"a sheet is half empty: {lines}"
+    assert sum("python" in sheet and "step_0()" in sheet for sheet in sheets) == 1, (
+        "code begins with its head"
+    )
+    rows = [" ".join(sheet.split()).count("none of them,") for sheet in sheets]
+    assert sum(rows) == 60 * 12
+    assert not any(count % 12 for count in rows), f"a row of the table is torn: {rows}"
 
 
 @pytest.fixture
