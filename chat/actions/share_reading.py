@@ -131,6 +131,19 @@ def opened(share: Share) -> Opened:
     return Opened(share, view.content, *facts, keys)
 
 
+def over_by(share: Share) -> str:
+    """Why nobody can open `share`: "revoked", "forbidden" by the administrator, "expired" or "used_up"; empty
+    while it opens."""
+    if share.revoked_at is not None:
+        return "revoked"
+    protected = bool(share.passphrase)
+    if not limits.of_sharing().allows(share.audience, has_passphrase=protected, live=share.live):
+        return "forbidden"
+    if ends_at(share) <= timezone.now():
+        return "expired"
+    return "used_up" if share.max_openings is not None and share.openings >= share.max_openings else ""
+
+
 def files_of(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The files that a frozen text names, in order."""
     return [file for message in content["messages"] for file in message.get("files", ())]
@@ -210,12 +223,9 @@ def _deciding(rows: ShareQuerySet, user_pk: int) -> ShareQuerySet:
 
 
 def _admitted(share: Share | None, reader: Reader, *, used_up_is_over: bool = True) -> Share | None:
-    now, policy = timezone.now(), limits.of_sharing()
-    if share is None or share.revoked_at is not None or share.gone is not None:  # type: ignore[attr-defined]
+    if share is None or share.gone is not None:  # type: ignore[attr-defined]
         return None
-    if ends_at(share) <= now or (used_up_is_over and share.is_over):
-        return None
-    if not policy.allows(share.audience, has_passphrase=bool(share.passphrase), live=share.live):
+    if over_by(share) not in ("", *(() if used_up_is_over else ("used_up",))):
         return None
     if share.audience == Share.Audience.ANYONE:
         return share

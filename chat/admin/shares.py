@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from chat import limits
 from chat.actions import sharing
 from chat.admin.bases import ReadOnly
 from chat.models import Share
@@ -40,7 +41,8 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "all":
             return queryset
-        return queryset.exclude(pk__in=queryset.live()) if self.value() == "over" else queryset.live()
+        opening = queryset.opening(limits.of_sharing())
+        return queryset.exclude(pk__in=opening) if self.value() == "over" else opening
 
 
 class LeaverFilter(admin.SimpleListFilter):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.models.conversations import Conversation
 from chat.models.ids import new_id
+from chat.sharing.policy import SharingPolicy
 
 
 def new_token() -> str:
@@ -39,11 +40,22 @@ class ShareQuerySet(models.QuerySet["Share"]):
         return self.filter(owner_id=user.pk, conversation__deleted_at=None)
 
     def live(self, now: datetime | None = None) -> ShareQuerySet:
-        """Links that still open: not revoked, not over, not used up, their conversation still there."""
+        """Links that are not revoked, not over, not used up, their conversation still there."""
         return self.filter(
             models.Q(max_openings=None) | models.Q(openings__lt=models.F("max_openings")),
             revoked_at=None, expires_at__gt=now or timezone.now(), conversation__deleted_at=None,
         )  # fmt: skip
+
+    def opening(self, policy: SharingPolicy, now: datetime | None = None) -> ShareQuerySet:
+        """Of the live ones those that `policy` still lets anybody open."""
+        now = now or timezone.now()
+        young = now - timedelta(days=policy.max_days)
+        rows = self.live(now).filter(created_at__gt=young, audience__in=policy.audiences)
+        if "live" not in policy.options:
+            rows = rows.filter(live=False)
+        if policy.passphrase == "required":  # noqa: S105
+            rows = rows.exclude(audience="anyone", passphrase="")
+        return rows
 
     def with_readers(self) -> ShareQuerySet:
         """Adds `readers`: different colleagues plus different networks of those without a name."""
@@ -93,12 +105,6 @@ class Share(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
-
-    @property
-    def is_over(self) -> bool:
-        """Expired, or opened as often as it may be."""
-        used_up = self.max_openings is not None and self.openings >= self.max_openings
-        return used_up or self.expires_at <= timezone.now()
 
 
 class ShareVersion(models.Model):

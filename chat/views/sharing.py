@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
@@ -16,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import limits
 from chat.actions import sharing
+from chat.actions.share_reading import over_by
 from chat.models import Conversation, Share
 from chat.models.audit_log import checksum
 from chat.sharing.snapshot import CHOICES, Shown
@@ -71,9 +74,19 @@ def mine(request: HttpRequest) -> HttpResponseBase:
     rows = Share.objects.visible_to(request.user).select_related("conversation").with_readers()
     # Newest first; a model's own ordering does not hold where rows are grouped to be counted.
     listed = list(rows.order_by("-pk").prefetch_related("groups")[:200])
-    live = [share for share in listed if share.revoked_at is None and not share.is_over]
-    over = [share for share in listed if share not in live]
+    told = [_told(share) for share in listed]
+    live, over = ([share for share in told if bool(share.over_by) == ended] for ended in (False, True))
     return render(request, "chat/shares.html", {"live": live, "over": over})
+
+
+def _told(share: Share) -> Any:
+    """`share` with what its row says of its end and of the last minute."""
+    told: Any = share
+    told.over_by, told.ends = over_by(share), sharing.ends_at(share)
+    minute = timezone.now() - timedelta(minutes=1)
+    told.just_made = share.created_at > minute
+    told.just_opened = share.last_opened_at is not None and share.last_opened_at > minute
+    return told
 
 
 @never_cache
@@ -87,9 +100,8 @@ def detail(request: HttpRequest, share_id: str) -> HttpResponseBase:
         return not_there(request)
     versions = [(v, checksum(v.content) == v.checksum) for v in share.versions.all()]
     opened = share.opened.select_related("reader")[:LISTED]
-    return render(
-        request, "chat/share.html", {"share": share, "versions": versions, "opened": opened, "listed": LISTED}
-    )
+    context = {"share": _told(share), "versions": versions, "opened": opened, "listed": LISTED}
+    return render(request, "chat/share.html", context)
 
 
 @never_cache

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from chat import audit
+from chat import audit, limits
 from chat.audit.allowances import Allowance
 from chat.models import Budget, BudgetRequest, Share
 
@@ -141,7 +141,11 @@ def _failing_and_unknown(of_today: audit.Report) -> Iterator[Line]:
 
 def _links() -> Iterator[Line]:
     now = timezone.now()
-    soon = Share.objects.live(now).filter(expires_at__lt=now + timedelta(days=EXPIRING)).count()
+    soon = (
+        Share.objects.opening(limits.of_sharing(), now)
+        .filter(expires_at__lt=now + timedelta(days=EXPIRING))
+        .count()
+    )
     if soon:
         text = ngettext("%d share link ends within 3 days.", "%d share links end within 3 days.", soon)
         yield Line("links", text % soon, reverse("admin:chat_share_changelist"))
