@@ -38,11 +38,6 @@ def reasoning_updated(answer_id: str, content: str) -> Event:
     }
 
 
-def thread_updated(thread: Item) -> Event:
-    """The conversation's own fields changed, such as its title."""
-    return {"type": "thread.updated", "thread": thread}
-
-
 def place(answer_id: str, place: Mapping[str, int] | None) -> Event:
     """An answer waits for a place of its agent's allowance: {before, seconds}; null when it waits no
     longer. The text is for readers that know nothing of `stkweb`."""

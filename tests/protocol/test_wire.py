@@ -82,7 +82,6 @@ def test_our_items_are_chatkits(item: items.Item) -> None:
         *[make(item) for item in ALL for make in (events.item_added, events.item_done)],
         events.text_delta("a", "delta"),
         events.reasoning_updated("a", "so far"),
-        events.thread_updated(items.thread(id="t", created_at=NOW, title="Title")),
         {"type": "notice", "level": "info", "message": "branch"},
         {"type": "notice", "level": "warning", "message": "interrupted_restart"},
     ],

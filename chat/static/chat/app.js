@@ -276,7 +276,6 @@ function settled({ id, answer, usage, estimated }) {
 
 function heard(event) {
   const { item } = event;
-  if (event.type === "thread.updated" && event.thread?.title) renamed(page.id, event.thread.title);
   if (event.type === "thread.item.done" && item.type === "user_message" && composer.outbox?.text === textOf(item)) transcript.settle("local", item.id);
   if (event.type === "thread.item.added" && item.type === "assistant_message") {
     transcript.settle("local.a", item.id);
