@@ -1,4 +1,4 @@
-"""Shared pages that are ready go out here, before Django's middleware, which would cost ten times as much.
+"""Shared pages that are ready go out here, before Django's middleware, which would be most of their cost.
 
 It only carries: who may read, and what is counted, is decided in chat/views/share_ready.py.
 """
@@ -11,9 +11,8 @@ from chat import threads
 from chat.views import share_ready
 from stkweb.edge import App, Receive, Scope, Send
 
-#: Seconds between two pages of a crowd: a process gives about 400 pages a second and keeps most of its
-#: core for those who work. With 200 connections that never paused, and none of this, every delta came
-#: 30 ms late.
+#: Seconds between two pages of a crowd: below what any crowd of people asks for, and most of the core stays
+#: with those who work, whatever comes (`python -m benchmarks.sharing`, "beside without a pause").
 REST = 0.002
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import OrderedDict
-from threading import Lock
 
+from chat.bounded import Kept
 from chat.markdown.output import Labels, TooDeep, plain, render_tokens
 from chat.markdown.rules import make_parser
 from chat.markdown.safety import sanitise
 
-__all__ = ["MAX_UNITS", "HtmlCache", "Labels", "render"]
+__all__ = ["MAX_UNITS", "Labels", "render"]
 
 # UTF-16 code units, as the browser counts. 512 Ki take about a second here; beyond it text stays plain.
 MAX_UNITS = 512 * 1024
@@ -24,41 +23,7 @@ CACHE_BYTES = 32 * 1024 * 1024
 # Lone surrogates and control characters except newline, return and tab.
 _CONTROLS = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _parser = make_parser()
-
-
-class HtmlCache:
-    """Least-recently-used HTML by digest, bounded by the bytes it holds. Safe to use from threads."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.size = 0
-        self._entries: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: bytes) -> str | None:
-        """Return the HTML kept under `key`, now the most recently used, or None."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            self._entries.move_to_end(key)
-            return entry[0]
-
-    def put(self, key: bytes, html: str) -> None:
-        """Keep `html`; drop the least recently used until the total fits. Too large a text is not kept."""
-        cost = len(html.encode()) + len(key)
-        if cost > self.max_bytes:
-            return
-        with self._lock:
-            previous = self._entries.pop(key, None)
-            self.size += cost - (previous[1] if previous else 0)
-            self._entries[key] = (html, cost)
-            while self.size > self.max_bytes:
-                _, (_, dropped) = self._entries.popitem(last=False)
-                self.size -= dropped
-
-
-_cache = HtmlCache(CACHE_BYTES)
+_cache: Kept[str] = Kept(CACHE_BYTES)
 
 
 def render(text: str, labels: Labels | None = None) -> str:
@@ -73,7 +38,7 @@ def render(text: str, labels: Labels | None = None) -> str:
     html = _cache.get(key)
     if html is None:
         html = sanitise(_render(text, labels))
-        _cache.put(key, html)
+        _cache.put(key, html, len(html.encode()) + len(key))
     return html
 
 

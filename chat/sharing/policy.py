@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-AUDIENCES = ("colleagues", "groups", "anyone")
-OPTIONS = ("names", "reasoning", "tokens", "openings", "live", "copy", "files")
-PASSPHRASE = ("optional", "required", "off")
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class SharingPolicy:
+class SharingPolicy(NamedTuple):
     """`audiences` empty: no sharing at all. `passphrase` "required" is about links for anyone.
 
     days: what the form proposes; max_days: the ceiling, also for links that exist already.

@@ -7,6 +7,7 @@ is not asked for again. A ticket is good for one link, one person (or nobody) an
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from django.core import signing
 from django.http import HttpRequest
@@ -18,14 +19,11 @@ _SALT = "stkweb.share"
 LIFE = 12 * 3600
 
 
-def _session(request: HttpRequest) -> str:
-    key = request.session.session_key or ""
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if request.user.is_authenticated else ""
-
-
-def issue(request: HttpRequest, share: Share) -> str:
-    """A ticket for who opened `share` by this request."""
-    return signing.dumps([share.pk, request.user.pk or 0, _session(request)], salt=_SALT)
+def issue(share: Share, user: Any, session_key: str | None) -> str:
+    """A ticket for the person (None: nobody) who opened `share` in this session."""
+    return signing.dumps(
+        [share.pk, user.pk if user else 0, _session(session_key) if user else ""], salt=_SALT
+    )
 
 
 def share_of(request: HttpRequest, ticket: str) -> int | None:
@@ -34,6 +32,11 @@ def share_of(request: HttpRequest, ticket: str) -> int | None:
         share, user, session = signing.loads(ticket, salt=_SALT, max_age=LIFE)
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    if user != (request.user.pk or 0) or session != _session(request):
+    named = request.user.is_authenticated
+    if user != (request.user.pk or 0) or session != (_session(request.session.session_key) if named else ""):
         return None
     return int(share)
+
+
+def _session(key: str | None) -> str:
+    return hashlib.sha256((key or "").encode()).hexdigest()[:16]

@@ -5,7 +5,6 @@ GET changes the counter and nothing else. What is refused looks the same whateve
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from chat import limits
 from chat.actions import Refused
 from chat.actions import share_reading as reading
+from chat.bounded import Kept
 from chat.models import Share
 from chat.models.shares import token_hash
 from chat.sharing.network import coarse
@@ -29,13 +29,12 @@ from chat.views import share_tickets as tickets
 from chat.views import share_tries as tries
 from chat.views.context import theme_of
 from chat.views.files import SANDBOX, attachment
-from chat.views.share_pieces import KEPT_BYTES, TICKET, Kept, Pieces
-from chat.views.share_ready import keep_ready
+from chat.views.share_pieces import KEPT_BYTES, TICKET, Pieces, takes_gzip
+from chat.views.share_ready import Look, keep_ready, key_of
 from chat.views.share_rendering import drawn_messages, moment
 
 #: Characters of a passphrase that are looked at.
 _PASSPHRASE = 1024
-_GZIP = re.compile(r"\bgzip\b")
 #: Frozen pages: drawing 200 messages takes 20 ms in which no other thread of the process can work.
 _drawn: Kept[Pieces] = Kept(KEPT_BYTES)
 
@@ -125,42 +124,43 @@ def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None
     if embedded:
         response.xframe_options_exempt = True  # type: ignore[attr-defined]
     patch_vary_headers(response, ("Accept-Language", "Cookie"))
+    # Django would give a new one to a browser that brought one it cannot read; nothing here needs any.
+    request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
     # Django logs the path of every 4xx, and this path is the secret.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
 def _page(request: HttpRequest, share: Share) -> HttpResponseBase:
-    options, embedded = limits.of_sharing().options, "embed" in request.GET
-    may_copy = request.user.is_authenticated and "copy" in options and not embedded
-    offered = "files" in options and not embedded
     # A frozen page is the same for all who ask for it like this; its address is not in it.
-    version = (share.token_hash, share.version_pk)  # type: ignore[attr-defined]
-    key = (version, get_language(), theme_of(request.COOKIES), embedded, offered, may_copy)
+    look = Look.of(
+        get_language() or "", theme_of(request.COOKIES), signed_in=request.user.is_authenticated,
+        embedded="embed" in request.GET,
+    )  # fmt: skip
+    key = key_of(share, look)
     pieces = None if share.live else _drawn.get(key)
     if pieces is None:
-        pieces = _draw(request, reading.opened(share), embedded=embedded, offered=offered, may_copy=may_copy)
+        pieces = _draw(reading.opened(share), look)
         if not share.live:
             _drawn.put(key, pieces, pieces.size)
-    ticket = tickets.issue(request, share) if pieces.wants_ticket else ""
+    user = request.user if request.user.is_authenticated else None
+    ticket = tickets.issue(share, user, request.session.session_key) if pieces.wants_ticket else ""
     response = sealed(request, _sent(request, pieces, ticket), share)
-    if not (share.live or share.passphrase or ticket or embedded):
-        keep_ready(request, response, share)
+    if not (share.live or share.passphrase or look.embedded):
+        keep_ready(request, response, key, pieces)
     return response
 
 
-def _draw(
-    request: HttpRequest, opened: reading.Opened, *, embedded: bool, offered: bool, may_copy: bool
-) -> Pieces:
+def _draw(opened: reading.Opened, look: Look) -> Pieces:
     share, content = opened.share, opened.content
     files = [
         {"name": file["name"], "size": file["size"], "url": f"files/{number}/"}
-        for number, file in enumerate(reading.files_of(content) if offered else (), 1)
+        for number, file in enumerate(reading.files_of(content) if look.offered else (), 1)
     ]
-    return Pieces(_body(request, "shared/page.html", {
+    return Pieces(_body(look.theme, "shared/page.html", {
         "content": content, "date": moment(content["date"]), "drawn": drawn_messages(content, opened.keys),
-        "frozen_at": opened.frozen_at, "version": opened.version, "live": share.live, "embedded": embedded,
-        "may_copy": may_copy, "files": files, "ticket": TICKET,
+        "frozen_at": opened.frozen_at, "version": opened.version, "live": share.live,
+        "embedded": look.embedded, "may_copy": look.may_copy, "files": files, "ticket": TICKET,
     }))  # fmt: skip
 
 
@@ -177,12 +177,12 @@ def _gone(
 
 
 def _show(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponseBase:
-    return sealed(request, _sent(request, _pieces(_body(request, template, context))))
+    return sealed(request, _sent(request, _pieces(_body(theme_of(request.COOKIES), template, context))))
 
 
-def _body(request: HttpRequest, template: str, context: dict[str, Any]) -> bytes:
+def _body(theme: str, template: str, context: dict[str, Any]) -> bytes:
     # Without the request: no context processor may ask for a cookie's token or a session here.
-    return render_to_string(template, context | {"theme": theme_of(request.COOKIES)}).encode()
+    return render_to_string(template, context | {"theme": theme}).encode()
 
 
 @lru_cache(maxsize=32)
@@ -192,7 +192,7 @@ def _pieces(body: bytes) -> Pieces:
 
 
 def _sent(request: HttpRequest, pieces: Pieces, ticket: str = "") -> HttpResponse:
-    zipped = bool(_GZIP.search(request.headers.get("Accept-Encoding", "")))
+    zipped = takes_gzip(request.headers.get("Accept-Encoding", ""))
     response = HttpResponse(pieces.zipped(ticket) if zipped else pieces.plain(ticket))
     patch_vary_headers(response, ("Accept-Encoding",))
     if zipped:

@@ -11,10 +11,8 @@ import contextvars
 import json
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.contrib.auth import get_user
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -25,7 +23,7 @@ from chat.actions import share_reading as reading
 from chat.actions.sharing import ends_at, topic_of
 from chat.models import Share
 from chat.models.shares import token_hash
-from chat.sessions import SessionStore
+from chat.sessions import signed_in
 from chat.turns import runtime
 from chat.turns.hub import thread_topic
 from chat.views import share_tickets as tickets
@@ -78,9 +76,8 @@ class Seat:
 
     def may_stay(self) -> bool:
         """Whether this colleague may still read; asks the database. Blocks."""
-        asking: Any = SimpleNamespace(session=SessionStore(self.session_key))
-        user = get_user(asking)
-        if self.reader.user is None or user.pk != self.reader.user.pk or not user.is_authenticated:
+        user = signed_in(self.session_key or "")
+        if user is None or self.reader.user is None or user.pk != self.reader.user.pk:
             return False
         return reading.find_again(self.share_pk, self.reader) is not None
 

@@ -13,7 +13,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.markdown import MAX_UNITS, HtmlCache, Labels, render
+from chat.markdown import MAX_UNITS, Labels, render
 from chat.markdown.safety import ATTRIBUTES, TAGS, sanitise
 
 from .conftest import EXAMPLES, HOSTILE
@@ -164,21 +164,3 @@ def test_the_words_in_the_html_are_those_given() -> None:
 def test_the_words_default_to_the_active_language() -> None:
     with translation.override("en"):
         assert render("![](https://x.example/y)") == render("![](https://x.example/y)", ENGLISH)
-
-
-def test_the_cache_keeps_the_most_recent_within_its_bytes() -> None:
-    cache = HtmlCache(max_bytes=100)
-    cache.put(b"a", "x" * 40)
-    cache.put(b"b", "y" * 40)
-    assert cache.get(b"a") == "x" * 40
-    cache.put(b"c", "z" * 40)
-    assert cache.get(b"b") is None
-    assert cache.get(b"a") == "x" * 40
-    assert cache.size <= 100
-
-
-def test_the_cache_does_not_keep_what_is_larger_than_itself() -> None:
-    cache = HtmlCache(max_bytes=10)
-    cache.put(b"a", "x" * 40)
-    assert cache.get(b"a") is None
-    assert cache.size == 0
