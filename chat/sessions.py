@@ -37,8 +37,8 @@ def signed_in(key: str) -> Any | None:
     """The active person whose session this is; None for everybody else, and for one whose session Django
     would renew. Blocks.
 
-    Django's own rules (`django.contrib.auth.get_user`), with two statements that are built once: sockets
-    and sends ask here, all other requests there.
+    Django's own rules (`django.contrib.auth.get_user`), with two statements that are built once: sockets,
+    sends and shared pages that are ready ask here, all other requests there.
     """
     now = connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value(timezone.now())
     stored = fetch(_STORED, [key, now])
