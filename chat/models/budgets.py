@@ -6,7 +6,6 @@ the rest are tokens, or 10**-9 of a currency unit where a budget is of money. Ve
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -16,9 +15,9 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from chat.models import prices
 from chat.models.agents import Agent
 from chat.models.ids import NamedQuerySet, new_id
-from chat.models.prices import AMOUNT_UNIT
 from chat.models.teams import Membership
 
 
@@ -85,7 +84,7 @@ class Budget(models.Model):
     def shown(self, amount: int) -> str:
         """A number of this budget with its unit, by the active language's rules."""
         if self.measure == self.Measure.MONEY:
-            return f"{number_format(Decimal(amount) / AMOUNT_UNIT, 2, force_grouping=True)} {self.currency}"
+            return prices.shown(amount, self.currency)
         return f"{number_format(amount, force_grouping=True)} {gettext('tokens')}"
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, ClassVar
 
 from django.db import connection, models
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 #: Of a price's number: a unit of currency.
@@ -21,6 +23,15 @@ UNIT = 10**6
 AMOUNT_UNIT = 10**9
 
 Parts = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
+def shown(amount: int, currency: str) -> str:
+    """An amount with its currency, by the active language's rules: two digits, rounded half up, and more
+    where it would otherwise be nothing."""
+    exact = Decimal(amount) / AMOUNT_UNIT
+    digits = 2 if not exact or abs(exact) >= Decimal("0.01") else 6
+    rounded = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{number_format(rounded, digits, use_l10n=True, force_grouping=True)} {currency}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +146,4 @@ def amount_of(parts: Parts, entry: Any) -> int | None:
     return (exact * AMOUNT_UNIT + UNIT * UNIT // 2) // (UNIT * UNIT)
 
 
-__all__ = ["AMOUNT_UNIT", "UNIT", "Price", "Prices", "Value", "amount_of"]
+__all__ = ["AMOUNT_UNIT", "UNIT", "Price", "Prices", "Value", "amount_of", "shown"]

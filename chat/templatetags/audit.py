@@ -11,8 +11,8 @@ from django.utils import formats
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from chat.models import State
-from chat.models.prices import AMOUNT_UNIT, UNIT
+from chat.models import State, prices
+from chat.models.prices import UNIT
 
 register = template.Library()
 
@@ -32,13 +32,7 @@ def tokens(value: int | None) -> str:
 @register.filter
 def money(amount: int | None, currency: str = "") -> str:
     """An amount of the ledger with two digits, more where it would otherwise be nothing."""
-    if amount is None:
-        return "–"
-    exact = Decimal(amount) / AMOUNT_UNIT
-    digits = 2 if not exact or abs(exact) >= Decimal("0.01") else 6
-    rounded = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-    text = number_format(rounded, decimal_pos=digits, use_l10n=True, force_grouping=True)
-    return f"{text} {currency}".strip()
+    return "–" if amount is None else prices.shown(amount, currency)
 
 
 @register.filter

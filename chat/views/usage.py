@@ -20,8 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from chat import audit
 from chat.actions import budgets as verbs
 from chat.audit.allowances import Allowance, allowances
-from chat.models import Budget, BudgetRequest, LedgerEntry
-from chat.models.prices import AMOUNT_UNIT
+from chat.models import Budget, BudgetRequest, LedgerEntry, prices
 from chat.views.answers import back, fields_of, member, refusals, text_field, wants_json
 
 PERIODS = (
@@ -103,9 +102,7 @@ def told(request: HttpRequest) -> HttpResponseBase:
 def _line(sums: audit.Sums) -> dict[str, Any]:
     unknown = _("not reported")
     counts = (sums.user_tokens, sums.enrichment_tokens, sums.output_tokens, sums.tokens)
-    worth = [
-        f"{number_format(amount / AMOUNT_UNIT, 2)} {currency}" for currency, amount in sums.amounts.items()
-    ]
+    worth = [prices.shown(amount, currency) for currency, amount in sums.amounts.items()]
     return {
         "calls": sums.calls,
         "counts": [

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from django.utils import translation
+from datetime import timedelta
+from typing import Any
 
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.utils import timezone, translation
+
+from chat.models import Budget, LedgerEntry
+from chat.models.prices import Price
 from chat.templatetags.audit import bound, changed, milliseconds, money, part
+from tests.models.conftest import make_entry
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize(
@@ -29,6 +39,26 @@ def test_a_change_is_told_in_per_cent_then_times_then_as_next_to_nothing_before(
 ) -> None:
     with translation.override("en"):
         assert changed(value) == text
+
+
+def test_money_is_the_same_on_every_page(alice: Any) -> None:
+    """Two digits, rounded half up; more where it would be nothing."""
+    budget = Budget(measure="money", currency="USD")
+    for amount, text in (
+        (0, "0.00 USD"), (5_000_000, "0.005000 USD"), (25_000_000, "0.03 USD"), (1_999_000_000, "2.00 USD"),
+    ):  # fmt: skip
+        assert money(amount, "USD") == budget.shown(amount) == text
+    now = timezone.now()
+    entry = make_entry(user_id=alice.pk, username="alice", started_at=now, ended_at=now, user_tokens=10**6,
+                       enrichment_tokens=0, output_tokens=0)  # fmt: skip
+    Price.objects.create(
+        currency="USD", user=1_999_000, output=1, valid_from=now - timedelta(days=2), created_at=now
+    )
+    with transaction.atomic():
+        LedgerEntry.objects.append([entry])
+    client = Client()
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    assert "2.00 USD" in client.get("/usage/").content.decode()
 
 
 def test_the_separators_are_those_of_the_language() -> None:

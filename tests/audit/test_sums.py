@@ -209,3 +209,10 @@ def test_keys_of_nothing_are_taken_away(db: None) -> None:
                              purpose="", outcome="", certainty="", currency="")  # fmt: skip
     rebuild()
     assert RollupKey.objects.count() == used == 11
+
+
+def test_a_period_of_less_than_a_second_has_its_calls(db: None) -> None:
+    LedgerEntry.objects.append([make_entry(ended_at=START)])
+    asked = Filter(START, START + timedelta(milliseconds=303))
+    assert [point.sums.calls for point in audit.series(asked, "day")] == [1]
+    assert [point.sums.calls for point in audit.series(asked, "hour")] == [1]

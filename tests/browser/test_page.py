@@ -247,3 +247,22 @@ def test_a_newer_version_offers_to_reload(stage: Stage) -> None:
     stage.frame(type="hello", version="2", user="alice")
     stage.page.wait_for_selector("#banner:has-text('A new version is ready.')")
     assert stage.page.inner_text("#banner button") == "Reload"
+
+
+def test_exact_tokens_of_a_stopped_answer_take_the_place_of_the_estimate(stage: Stage) -> None:
+    stage.replies["/usage/now/"] = (200, {"text": "18 tokens this month", "percent": None, "level": ""})
+    stage.event(
+        type="thread.item.done", item=answer("A2", "One", "Q1", "stopped", usage=None, estimated=64)
+    )  # fmt: skip
+    stage.page.wait_for_selector("#m-A2 .tokens:has-text('about 64 tokens (estimated)')")
+    usage = {"user": 5, "enrichment": 6, "output": 7, "total": 18}
+    told = {"id": THREAD, "answer": "A2", "usage": usage, "estimated": None}
+    before = titles(stage.page)
+    stage.tell_list("settled", {**told, "id": "01OTHER"})  # of another conversation: nothing here
+    stage.tell_list("settled", {**told, "answer": "01GONE"})
+    stage.tell_list("settled", told)
+    stage.page.wait_for_selector("#m-A2 .tokens:has-text('18 tokens')")
+    assert "estimated" not in stage.page.inner_text("#m-A2 .tokens")
+    assert "One" in stage.page.inner_text("#m-A2")
+    stage.page.wait_for_selector("#use:has-text('18 tokens this month')", state="attached")
+    assert titles(stage.page) == before, "news of tokens change no list"
