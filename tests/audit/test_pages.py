@@ -345,6 +345,10 @@ def test_each_look_is_in_the_log_once_in_a_while(page: Client, known: Any) -> No
         ("staff", "audit:person"), ("staff", "audit:calls"),
     ]  # fmt: skip
     assert events[0].data["filter"] == {"period": "7d"}
+    for row in LedgerEntry.objects.order_by("pk")[:2]:
+        for _ in range(3):
+            page.get(f"/admin/audit/calls/{row.public_id}/")
+    assert AuditEvent.objects.filter(target__startswith="call:").count() == 2
     assert "audit:calls" in page.get("/admin/audit/").content.decode()
 
 

@@ -206,7 +206,8 @@ def call(request: HttpRequest, public_id: str) -> HttpResponseBase:
     row = LedgerEntry.objects.filter(public_id=public_id).first() if public_id.isalnum() else None
     if row is None:
         raise Http404
-    _note(request, f"call:{row.public_id}", {})
+    target = f"call:{row.public_id}"
+    _note(request, target, {}, AuditEvent.objects.filter(action="audit.viewed", target=target)[:LATEST])
     before = LedgerEntry.objects.filter(pk=row.pk - 1).values_list("digest", flat=True).first()
     context = {
         "title": _("Call %d") % row.pk,
@@ -275,7 +276,7 @@ def _note_look(request: HttpRequest, query: Query) -> list[AuditEvent]:
 
 
 def _note(
-    request: HttpRequest, target: str, data: dict[str, Any], latest: Iterable[AuditEvent] = ()
+    request: HttpRequest, target: str, data: dict[str, Any], latest: Iterable[AuditEvent]
 ) -> AuditEvent | None:
     user: Any = request.user
     since, name = timezone.now() - LOOKED, user.get_username()
