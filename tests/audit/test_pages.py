@@ -215,6 +215,8 @@ def test_screen_and_files_agree_to_the_unit_under_every_filter(
         assert {row[view]: (row["calls"], row["tokens"]) for row in found["rows"]} == shown
         assert found["manifest"]["filter"][field] == next(iter(FIELDS[field].values()))
     assert len(page.get(f"/admin/audit/?{chosen}&view=calls").context["calls"]) == 4
+    if field == "conversation":
+        assert page.get(f"/admin/audit/?{chosen.replace('01ARZ', '%2001arz')}+").context["total"].calls == 4
     assert len(cells(page.get(f"/admin/audit/export.csv?{chosen}&view=calls"))) == 4
 
 
@@ -400,14 +402,18 @@ def test_the_budget_shows_what_was_used_before_it_was_set_too(page: Client, know
 
 
 def test_attention_names_budgets_near_their_end(page: Client, alice: Any) -> None:
-    for limit, used in ((1000, 1000), (1000, 850), (1000, 10)):
+    for limit, used in ((1000, 1000), (1000, 510), (1000, 10)):
         budget = Budget.objects.create(
             scope="person", person=alice, measure="tokens", limit=limit, period="month"
         )
         start, _end = audit.budget_span("month", timezone.now())
         BudgetPeriod.objects.create(budget=budget, start=start, used=used)
-    kinds = [line.kind for line in page.get("/admin/audit/").context["attention"]]
-    assert kinds == ["over", "quota"]
+    lines = page.get("/admin/audit/").context["attention"]
+    assert [line.kind for line in lines] == ["over", "quota"]
+    assert lines[0].text.startswith("The budget of alice is used up: 100%.")
+    assert lines[1].text.startswith("The budget of alice is used to 51%."), (
+        "not only where its pace is too fast"
+    )
     BudgetGrant.objects.create(
         budget=Budget.objects.earliest("pk"), extra=9000, until=timezone.now() + timedelta(days=1)
     )

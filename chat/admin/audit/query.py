@@ -128,7 +128,7 @@ class Query:
             purposes=_known(get.getlist("purpose"), LedgerEntry.Purpose.values),
             outcomes=_known(get.getlist("outcome"), OUTCOMES),
             certainties=_known(get.getlist("certainty"), LedgerEntry.Certainty.values),
-            conversations=tuple(filter(may_be_id, map(str.upper, _texts(get, "conversation")))),
+            conversations=tuple(filter(may_be_id, map(_id, _texts(get, "conversation")))),
         )  # fmt: skip
         page = get.get("page", "1")
         return cls(
@@ -312,6 +312,11 @@ def _is_number(text: str) -> bool:
 def _texts(get: QueryDict, name: str) -> tuple[str, ...]:
     """What is there and can be in a database: PostgreSQL knows no NUL."""
     return tuple(value for value in get.getlist(name) if value and "\x00" not in value)
+
+
+def _id(text: str) -> str:
+    """As it was pasted."""
+    return text.strip().upper()
 
 
 def _person(value: str) -> int | str:
