@@ -15,10 +15,12 @@ from django.utils import timezone
 from chat import actions
 from chat.actions import Refused, budgets
 from chat.agents import AgentRequest
+from chat.audit.allowances import allowances
 from chat.models import (
     Agent,
     AuditEvent,
     Budget,
+    BudgetConsent,
     BudgetGrant,
     BudgetHold,
     BudgetPeriod,
@@ -30,7 +32,7 @@ from chat.models import (
     State,
     new_id,
 )  # fmt: skip
-from chat.turns import spending
+from chat.turns import spending, warning
 from chat.turns.reaper import Reaper
 from tests.agent_server import AgentServer, gate, hang, say, usage
 from tests.models.conftest import make_entry
@@ -370,3 +372,29 @@ def test_a_refusal_says_limit_reset_and_whom_to_ask(
     assert (answer.status_code, error["code"]) == (429, "budget_spent")
     assert "0 tokens" in error["message"] and "Dora, room 4" in error["next"]
     assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.django_db
+def test_what_was_granted_ends(alice: Any) -> None:
+    one, now = budget(limit=10), timezone.now()
+    BudgetGrant.objects.create(budget=one, extra=5, until=now + timedelta(hours=1))
+    BudgetGrant.objects.create(budget=one, extra=70, until=now - timedelta(seconds=1))
+    assert spending.limit_of(one, now) == 15
+    assert [reach.limit for reach in allowances(Budget.objects.all())] == [15]
+
+
+@pytest.mark.django_db
+def test_a_budget_of_one_person_is_told_to_that_person_alone(alice: Any, bob: Any) -> None:
+    mine = budget(scope="person", person=alice)
+    assert warning.concerned(mine) == [alice.pk]
+    assert sorted(warning.concerned(budget())) == sorted([alice.pk, bob.pk])
+    alice.is_active = False
+    alice.save()
+    assert warning.concerned(mine) == []
+
+
+@pytest.mark.django_db
+def test_a_hard_budget_cannot_be_confirmed(alice: Any) -> None:
+    with pytest.raises(Refused, match="not_found"):
+        budgets.go_over(alice, budget=budget(hard=True).public_id)
+    assert not BudgetConsent.objects.exists()
