@@ -22,6 +22,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from chat.actions import Refused
 from chat.sessions import signed_in
 from chat.trail import serving
+from chat.turns.runtime import NotServing
 from chat.views.sending import ask_with, create, ids_of, named_files
 
 #: Larger bodies take the other way, which keeps them off the heap.
@@ -95,7 +96,7 @@ def answer_to(question: Question, body: bytes) -> bytes | None:
         request.user = user
         with serving(request):
             return _ask(request, question.thread_id, body)
-    except (Refused, DatabaseError, InterfaceError):
+    except (Refused, NotServing, DatabaseError, InterfaceError):
         return None
 
 

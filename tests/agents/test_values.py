@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from chat.agents.values import AgentConfig, AgentRequest, TextDelta, Usage, count
+from chat.agents.values import AgentConfig, AgentRequest, ReasoningDelta, Usage, count
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_usage_forgets_counts_that_cannot_be() -> None:
 
 def test_values_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        TextDelta("a").text = "b"  # type: ignore[misc]
+        ReasoningDelta("a").text = "b"  # type: ignore[misc]
 
 
 def test_a_request_needs_a_prompt_alone() -> None:
