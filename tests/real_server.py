@@ -187,6 +187,7 @@ class Server:
         self.database_url = self.env.get("DATABASE_URL", "")
         self.process: subprocess.Popen[bytes] | None = None
         self._log = data / f"server-{self.port}.log"
+        self._kept: Any = None
 
     # -- the process -----------------------------------------------------------------------------
 
@@ -261,13 +262,23 @@ class Server:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query with ? for values; changes are committed."""
         if self.database_url:
-            import psycopg
-
-            with psycopg.connect(self.database_url) as connection:
-                cursor = connection.execute(query.replace("?", "%s"), values)
-                return cursor.fetchall() if cursor.description else []
+            cursor = self._connection().execute(query.replace("?", "%s"), values)
+            return cursor.fetchall() if cursor.description else []
         with closing(sqlite3.connect(self.data / "stkweb.sqlite3", timeout=20)) as lite, lite:
             return lite.execute(query, values).fetchall()
+
+    def _connection(self) -> Any:
+        """One while the server lives: those who wait look every 20 ms, too often for a connection each."""
+        import psycopg
+
+        if self._kept is None or self._kept.closed:
+            self._kept = psycopg.connect(self.database_url, autocommit=True)
+        return self._kept
+
+    def forget(self) -> None:
+        """Close what `rows` keeps open."""
+        if self._kept is not None:
+            self._kept.close()
 
     # -- its people ------------------------------------------------------------------------------
 
@@ -333,4 +344,5 @@ def running(server: Server) -> Iterator[Server]:
                 server.stop()
             except subprocess.TimeoutExpired:
                 server.kill()
+        server.forget()
         print(f"--- log of {server.base_url}\n{server.log[-8000:]}")
