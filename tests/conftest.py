@@ -25,6 +25,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 
+from tests import untouched
 from tests.agent_server import agent_server  # noqa: F401 (a fixture)
 from tests.contexts import Contexts
 from tests.real_server import PASSWORD, Database, Server, Template, drop_template, running
@@ -73,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests last; what needs a service that was not given is left out."""
     for item in items:
+        untouched.mark(item)
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
         for marker, reason in _missing_services().items():
@@ -103,45 +105,35 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.line(line)
 
 
+@pytest.fixture(autouse=True)
+def _untouched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the rooms that need neither database nor Redis, none can be reached."""
+    if request.node.get_closest_marker(untouched.MARKER):
+        untouched.close_ways(monkeypatch)
+
+
 # -- rows in this process ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """SQLite tests run in WAL, as the product does."""
+    """SQLite tests run in WAL, as the product does; emptied tables cost little on both databases."""
     from django.db import connection
 
-    if connection.vendor == "sqlite":
-        with django_db_blocker.unblock(), connection.cursor() as cursor:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        _flush_past_triggers(connection)
+    from tests import emptying
 
-
-def _flush_past_triggers(connection: Any) -> None:
-    """A test with real transactions ends with DELETE on every table, which append-only ones refuse."""
-    from chat.models import append_only
-
-    plain = connection.ops.sql_flush
-
-    def flush(*values: Any, **options: Any) -> list[str]:
-        around = [
-            [sql for table in append_only.TABLES for sql in change("sqlite", table)]
-            for change in (append_only.release, append_only.protect)
-        ]
-        return [*around[0], *plain(*values, **options), *around[1]]
-
-    connection.ops.sql_flush = flush
+    with django_db_blocker.unblock():
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA journal_mode=WAL")
+        emptying.install()
 
 
 @pytest.fixture(autouse=True)
-def _emptied(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test with real transactions is followed by DELETE on every table; triggers refuse that on SQLite."""
-    real = "transactional_db" in request.fixturenames
-    if real:
-        request.getfixturevalue("transactional_db")  # so that it is still there afterwards
-    yield
-    if real:
-        empty_protected_tables()
+def _undone_last(request: pytest.FixtureRequest) -> None:
+    """Real transactions are undone after everything that might still write is gone."""
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
 
 
 @pytest.fixture
@@ -188,23 +180,6 @@ def demo_agent(db: None) -> Any:
     from chat.models import Agent
 
     return Agent.objects.create(name="Demo", kind=Agent.Kind.DEMO)
-
-
-def empty_protected_tables() -> None:
-    """Empty the tables that refuse DELETE (SQLite), and protect them again as they were."""
-    from django.db import connection
-
-    if connection.vendor != "sqlite":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
-        triggers = cursor.fetchall()
-        for name, _table, _sql in triggers:
-            cursor.execute(f"DROP TRIGGER {name}")
-        for table in {table for _name, table, _sql in triggers}:
-            cursor.execute(f"DELETE FROM {table}")
-        for _name, _table, sql in triggers:
-            cursor.execute(sql)
 
 
 # -- real processes ------------------------------------------------------------------------------

@@ -208,6 +208,9 @@ class Server:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
+        with socket.socket() as probe:  # a request that is refused costs milliseconds
+            if probe.connect_ex(("127.0.0.1", self.port)):
+                return False
         try:
             return requests.get(f"{self.base_url}/readyz", timeout=5).status_code == 200
         except requests.RequestException:
@@ -275,7 +278,7 @@ class Server:
             self._kept = psycopg.connect(self.database_url, autocommit=True)
         return self._kept
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Close what `rows` keeps open."""
         if self._kept is not None:
             self._kept.close()
@@ -344,5 +347,5 @@ def running(server: Server) -> Iterator[Server]:
                 server.stop()
             except subprocess.TimeoutExpired:
                 server.kill()
-        server.forget()
+        server.close()
         print(f"--- log of {server.base_url}\n{server.log[-8000:]}")
