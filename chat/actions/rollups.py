@@ -161,7 +161,8 @@ def _sum_rows(start: datetime, end: datetime) -> None:
     """The hours of a day in full, from the ledger's rows."""
     within = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end).order_by()
     postgresql = connection.vendor == "postgresql"
-    second = "EXTRACT(EPOCH FROM {})" if postgresql else "CAST(strftime('%%s', {}) AS INTEGER)"
+    # SQLite would round up what is less than half a millisecond before the next second.
+    second = "EXTRACT(EPOCH FROM {})" if postgresql else "CAST(strftime('%%s', substr({}, 1, 19)) AS INTEGER)"
     hour = f"CAST(FLOOR({second.format('ended_at')} / {HOUR}) AS BIGINT) * {HOUR}"
     if not postgresql:
         hour = f"{second.format('ended_at')} / {HOUR} * {HOUR}"

@@ -82,6 +82,14 @@ def test_rollups_made_again_are_those_that_were_kept(week: list[LedgerEntry]) ->
     assert audit.report(audit.Filter(NEW_YEAR, NEW_YEAR + timedelta(days=9))).total.calls == 40
 
 
+def test_a_call_belongs_to_the_hour_it_ended_in_to_the_microsecond(db: None) -> None:
+    ended = NEW_YEAR - timedelta(microseconds=1)
+    LedgerEntry.objects.append([make_entry(ended_at=ended), make_entry(ended_at=ended + timedelta(hours=2))])
+    kept = rollups()
+    run("rollups", "--rebuild")
+    assert rollups() == kept
+
+
 @pytest.mark.parametrize("how", ["changed", "missing", "of nothing"])
 def test_a_rollup_that_differs_is_told_and_mended(week: list[LedgerEntry], how: str) -> None:
     if how == "changed":
