@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from chat import audit
 from chat.actions.rollups import compare
-from chat.models import LedgerEntry, RollupKey, RollupState
+from chat.models import LedgerEntry, RollupKey
 from tests.models.conftest import make_entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +50,7 @@ def test_roll_ups_in_five_faces_are_made_again_in_all(db: None) -> None:
             id=5, face="s", username="x", team="", agent_name="y", provider="", model="", purpose="",
             outcome="", certainty="", currency="",
         )  # fmt: skip
-        assert key.pk == 5 and RollupState.objects.get().ready
+        assert key.pk == 5 and old.get_model("chat", "RollupState").objects.get().ready
     finally:
         migrated(None)
     assert list(compare()) == []
