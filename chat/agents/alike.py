@@ -43,9 +43,13 @@ class Alike:
         """The same of a whole event with its framing: neither what was learnt nor a JSON string holds the end
         of a line, so there is nothing else in it."""
         end = self._end
-        if end and block.endswith(end) and block.startswith(self._start):
-            return _string(block[len(self._start) : -len(end)]) or None
-        return None
+        if not end or not block.endswith(end) or not block.startswith(self._start):
+            return None
+        try:
+            value = orjson.loads(block[len(self._start) : -len(end)])
+        except orjson.JSONDecodeError:
+            return None
+        return value or None if type(value) is str else None
 
     def text_of(self, data: bytes) -> str | None:
         """The text of an event that is like the one before; None for any other, and for one without text."""

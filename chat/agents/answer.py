@@ -81,7 +81,10 @@ class AnswerReader:
             return events
         # One event a read, like the one before it, is what a paced agent sends.
         if self._splitter.begins_with(chunk) and (text := self._alike.text_in(chunk)) is not None:
-            self._add_text(text, "", events)
+            if self._cumulative or self.text_ended:
+                self._add_text(text, "", events)
+            elif self._fits(text):
+                events.append(TextDelta(text))
             return events
         if not self._begun:
             start = chunk.lstrip(_BLANK)

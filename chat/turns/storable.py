@@ -16,8 +16,6 @@ LARGEST_JSON = 4096
 
 def text(value: str) -> str:
     """`value` with U+FFFD in place of what cannot be stored."""
-    if value.isascii() and "\0" not in value:
-        return value
     return _UNSTORABLE.sub("\ufffd", value)
 
 

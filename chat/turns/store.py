@@ -34,8 +34,8 @@ from chat.turns.turn import Turn
 
 log = logging.getLogger(__name__)
 
-#: Above this many bytes a save rewrites too much to be brought forward by size.
-LARGE = 64 * 1024
+#: A save is brought forward by size where at least this part of what it rewrites is new.
+NEW = 1 / 4
 #: Bytes that one transaction rewrites at most, but for a single answer: saving 1,000 answers of 20 KB
 #: four times a second took a fifth of the core away from their streams.
 SHARE = 1024 * 1024
@@ -114,7 +114,7 @@ class Store:
             self._urgent.set()
 
     def _early(self, turn: Turn) -> bool:
-        return turn.unsaved_bytes >= self._save_bytes and turn.size < LARGE
+        return turn.unsaved_bytes >= max(self._save_bytes, turn.size * NEW)
 
     async def end(self, turn: Turn, write: Write) -> bool:
         """Run `write` in the next transaction, at once; False when the row was no longer ours.

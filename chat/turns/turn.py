@@ -244,10 +244,12 @@ class Turn:
             self._end_reasoning()
         waiting = self._waiting
         if len(waiting) == 1:
-            delta = storable.text(waiting[0])
+            delta = waiting[0]
         else:
             self._joined += len(waiting) - 1
-            delta = storable.text("".join(waiting))
+            delta = "".join(waiting)
+        if not delta.isascii() or "\0" in delta:
+            delta = storable.text(delta)
         waiting.clear()
         self._text += delta.encode()
         self.unsaved_bytes += len(delta)
