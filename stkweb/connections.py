@@ -7,11 +7,13 @@ scope and event, was 4 KB for each. Nothing here knows what is asked.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stkweb.endless import end_all
+from stkweb.sockets import Gate
 
 
 class _Answered:
@@ -45,6 +47,10 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pipeline = _Pipeline()  # type: ignore[assignment]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow._is_writable_event = Gate()  # type: ignore[assignment]
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()

@@ -116,7 +116,7 @@ def _untouched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """SQLite tests run in WAL, as the product does; emptied tables cost little on both databases."""
     from django.db import connection
 
@@ -127,6 +127,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
             with connection.cursor() as cursor:
                 cursor.execute("PRAGMA journal_mode=WAL")
         emptying.install()
+    yield
+    if connection.vendor == "postgresql":
+        # PostgreSQL drops no database to which a thread that is just ending is still connected.
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(autouse=True)

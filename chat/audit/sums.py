@@ -149,7 +149,7 @@ class Report:
             labels[own] = max(labels.get(own, (-1, "")), (sums["last"], label))
             people.setdefault(own, set()).add(own_of("person", key)[0])
         found = [Group(own, labels[own][1], sums, len(people[own])) for own, sums in groups.items()]
-        return sorted(found, key=lambda group: (-(group.sums.tokens or 0), group.label))
+        return sorted(found, key=lambda group: (-(group.sums.tokens or 0), group.label, str(group.key)))
 
 
 def own_of(dimension: str, key: dict[str, Any]) -> tuple[Any, str]:

@@ -48,16 +48,19 @@ RETRY, RETRY_MAX = 0.25, 5.0
 UNWRITABLE = (DataError, IntegrityError, ValueError, OverflowError)
 
 _SAVE = (
-    "UPDATE chat_message SET text = %s, reasoning = %s, state = %s, seq = %s"
+    "UPDATE chat_message SET text = {text}, reasoning = %s, state = %s, seq = %s"
     " WHERE id = %s AND owner = %s AND state IN ('queued', 'streaming')"
 )
+#: The text goes as the bytes that the turn holds: a string of it, and the copy that a driver makes of that,
+#: were 3 MiB for each transaction.
+_TEXT = {"sqlite": "CAST(%s AS TEXT)", "postgresql": "convert_from(%s, 'UTF8')"}
 
 
 @dataclass(slots=True)
 class _Save:
     turn: Turn
     seq: int
-    row: tuple[str, str, str, int, int, str]
+    row: tuple[bytes, str, str, int, int, str]
 
 
 #: Writes one end and puts its calls into the list, which is appended to the ledger in the same transaction.
@@ -209,7 +212,7 @@ class Store:
         return _Save(
             turn,
             turn.seq,
-            (turn.text, answer.reasoning, answer.state, turn.seq, turn.key, self._worker_id),
+            (turn.encoded, answer.reasoning, answer.state, turn.seq, turn.key, self._worker_id),
         )
 
     def _write(self, saves: list[_Save], ends: list[_End]) -> tuple[set[int], Sequence[bool | Exception]]:
@@ -245,7 +248,7 @@ class Store:
         if not saves:
             return set()
         with connection.cursor() as cursor:
-            cursor.executemany(_SAVE, [save.row for save in saves])
+            cursor.executemany(_SAVE.format(text=_TEXT[connection.vendor]), [save.row for save in saves])
             if cursor.rowcount == len(saves):
                 return set()
         return self._not_ours(save.turn.key for save in saves)

@@ -289,6 +289,11 @@ class Turn:
         return self._text.decode()
 
     @property
+    def encoded(self) -> bytes:
+        """The same in UTF-8."""
+        return bytes(self._text)
+
+    @property
     def size(self) -> int:
         """Bytes of text and reasoning that a save writes."""
         return len(self._text) + len(self.answer.reasoning)

@@ -82,6 +82,18 @@ def test_what_came_is_saved_within_the_interval(saving: Saving, alice: Any) -> N
     assert (row.state, row.seq) == (State.STREAMING, turn.seq)
 
 
+def test_what_is_saved_is_text_to_the_database_too(saving: Saving, alice: Any) -> None:
+    turn = make_turn(alice)
+    saving.take(turn, "ação 👩‍👩‍👧 \u2028 '")
+    wait_for(lambda: saved(turn) == "ação 👩‍👩‍👧 \u2028 '")
+    kind = "typeof" if connection.vendor == "sqlite" else "pg_typeof"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {kind}(text), upper(text) FROM chat_message WHERE id = %s", [turn.answer.pk])
+        found = cursor.fetchone()
+    assert found[0] == "text"
+    assert found[1].startswith("A")
+
+
 def test_much_text_is_saved_before_the_interval(saving: Saving, alice: Any, settings: Any) -> None:
     settings.LIMIT_SAVE_SECONDS = 60
     turn = make_turn(alice)
