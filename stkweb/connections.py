@@ -1,8 +1,9 @@
 """uvicorn's HTTP connection, but that endless streams end with the server, and that one which waits for its
 next request holds nothing of the last.
 
-A browser keeps a connection open beside its socket; the request that was answered on it, with headers,
-scope and event, was 4 KB for each. Nothing here knows what is asked.
+A browser keeps a connection open beside its socket for as long as the page is: what uvicorn leaves there
+of the request that was answered, headers, scope and event, counts for each page. Nothing here knows what
+is asked.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _ANSWERED: Any = _Answered()
 
 
 class _Pipeline(list[Any]):
-    """Requests that wait for the one before them: nearly always none, for which a deque was 700 bytes."""
+    """Requests that wait for the one before them: nearly always none, for which a deque has room for 64."""
 
     __slots__ = ()
 
@@ -54,7 +55,7 @@ class Connection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        # The parser refers back: without this each socket left 6 KB to the collector.
+        # The parser refers back: all of it would wait for the collector.
         self.parser = None  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:

@@ -76,7 +76,7 @@ class Connection(WebSocketsSansIOProtocol):
 
 
 class Gate:
-    """What asyncio.Event does, open at first; that one's deque was 700 bytes for each socket."""
+    """What asyncio.Event does, open at first; that one holds a deque, with room for 64, for each socket."""
 
     __slots__ = ("_open", "_waiting")
 

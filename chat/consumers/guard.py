@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at a socket; the promise is 5.
 INTERVAL = 3.0
-#: Sockets that one look takes. All of a thousand at once held up every stream for a tenth of a second.
+#: Sockets that one look takes. All of a thousand at once would hold up every stream.
 SHARE = 50
 
 

@@ -1,8 +1,8 @@
 """Executes a statement and nothing around it, for the few that every send and every ending run.
 
-On SQLite the layers of Django's cursor cost fifteen times what a small statement does (34 µs to 2). They are
-kept wherever somebody looks through them: queries that are captured, wrappers of execution, PostgreSQL. What
-it must not do: build a statement, or begin or end a transaction.
+On SQLite the layers of Django's cursor cost many times what a small statement does. They are kept wherever
+somebody looks through them: queries that are captured, wrappers of execution, PostgreSQL. What it must not
+do: build a statement, or begin or end a transaction.
 """
 
 from __future__ import annotations

@@ -71,8 +71,7 @@ class Hub:
 
     def publish(self, topic: str, seq: int, frame: str) -> None:
         """Give `frame` to the watchers here at once, and to the other processes soon."""
-        for watcher in tuple(self._watchers.get(topic, ())):
-            watcher.deliver(topic, seq, frame)
+        self.deliver(topic, seq, frame)
         if self.neighbours is not None:
             self.neighbours.offer(topic, seq, frame)
 

@@ -51,8 +51,8 @@ _SAVE = (
     "UPDATE chat_message SET text = {text}, reasoning = %s, state = %s, seq = %s"
     " WHERE id = %s AND owner = %s AND state IN ('queued', 'streaming')"
 )
-#: The text goes as the bytes that the turn holds: a string of it, and the copy that a driver makes of that,
-#: were 3 MiB for each transaction.
+#: The text goes as the bytes that the turn holds, without a string of it and the copy that a driver makes of
+#: that.
 _TEXT = {"sqlite": "CAST(%s AS TEXT)", "postgresql": "convert_from(%s, 'UTF8')"}
 
 
