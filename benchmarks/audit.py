@@ -107,11 +107,21 @@ def pages() -> dict[str, str]:
         found[f"a year by {view}" if view != "calls" else "a year, calls"] = f"{year}&view={view}"
     for stack in ("agent", "team", "person"):
         found[f"a year, bars of {stack}"] = f"{year}&stack={stack}"
+    thirty, people = "?period=30d", "&stack=person"
+    for what, days in (
+        ("30 days in Kolkata's days", f"{thirty}&zone=Asia/Kolkata"),
+        ("a year in Kolkata's days", f"{year}&zone=Asia/Kolkata"),
+        ("a year in Tokyo's days", f"{year}&zone=Asia/Tokyo"),
+    ):
+        found[f"{what}, bars of agents"] = f"{days}&stack=agent"
+        found[f"{what}, bars of people"] = f"{days}{people}"
+        found[f"{what}, by day"] = f"{days}&view=day"
     found |= {
         "a year of one person": f"{year}&person={who}",
         "a year of one team, bars of agents": f"{year}&team={team}&stack=agent",
         "a year of one agent, bars of people": f"{year}&agent={agent}&stack=person",
         "a year, completed alone": f"{year}&outcome=completed",
+        "a year by agent, completed alone": f"{year}&view=agent&outcome=completed",
         "a year, failed alone, bars of people": f"{year}&outcome=failed&stack=person",
         "a year, completed alone, bars of people": f"{year}&outcome=completed&stack=person",
         "a year, answers alone by day": f"{year}&purpose=answer&view=day",
@@ -119,6 +129,10 @@ def pages() -> dict[str, str]:
         "a year in Lisbon's days, bars of agents": f"{year}&zone=Europe/Lisbon&stack=agent",
         "a year in Lisbon's days, bars of people": f"{year}&zone=Europe/Lisbon&stack=person",
         "a year in Lisbon's days, completed alone": f"{year}&zone=Europe/Lisbon&outcome=completed",
+        "a year in Lisbon's days, completed alone, bars of people": (
+            f"{year}&zone=Europe/Lisbon&outcome=completed{people}"
+        ),
+        "today in Kolkata's hours, bars of people": f"?period=today&zone=Asia/Kolkata{people}",
         "calls, 300 days down": f"{year}&view=calls&after={middle}%20{newest.pk}",
         "calls of one person": f"{year}&view=calls&person={who}",
         "calls of one team, 300 days down": f"{year}&view=calls&team={team}&after={middle}%20{newest.pk}",

@@ -145,3 +145,22 @@ def test_the_median_is_a_bound_that_half_came_within() -> None:
     sums = audit.Sums(first=[3, 1, 0, 0, 0, 0, 0, 1])
     assert (sums.first_ms(0.5), sums.first_ms(0.8), sums.first_ms(0.95)) == (250, 500, None)
     assert audit.Sums().first_ms(0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        ("day", "2026-02-28", "2026-03-01"),
+        ("week", "2026-02-23", "2026-03-02"),
+        ("month", "2026-02-01", "2026-03-01"),
+    ],
+)
+def test_a_budgets_period_is_cut_in_the_sites_zone_and_its_week_begins_on_monday(
+    period: str, start: str, end: str, settings: Any
+) -> None:
+    settings.TIME_ZONE = "America/Sao_Paulo"
+    late = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)  # Saturday, 28 February, there
+    found = audit.budget_span(period, late)
+    assert [f"{moment.astimezone(SAO_PAULO):%Y-%m-%d %H:%M}" for moment in found] == [
+        f"{start} 00:00", f"{end} 00:00",
+    ]  # fmt: skip

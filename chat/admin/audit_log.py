@@ -64,6 +64,8 @@ class _Distinct(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
+        if value and "\x00" in value:  # PostgreSQL knows no NUL
+            return queryset.none()
         return queryset.filter(**{self.column: value}) if value else queryset
 
 
@@ -108,6 +110,14 @@ class AuditEventAdmin(ReadOnly):
         return super().changelist_view(
             request, {**(extra_context or {}), "verified": verified, "query": query}
         )
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Django's search; SQLite keeps details as ASCII, and a word with accents is spelled as they are."""
+        found, several = super().get_search_results(request, queryset, search_term)
+        spelled = json.dumps(search_term)[1:-1]
+        if spelled != search_term:
+            found |= super().get_search_results(request, queryset, spelled)[0]
+        return found, several
 
     def lines(self, request: HttpRequest) -> HttpResponseBase:
         """The chosen events, oldest first, one JSON object a line; what was there at its beginning."""

@@ -1,63 +1,36 @@
-"""The token ledger, to be read: nothing here adds, changes or deletes a row, nor adds rows up."""
+"""The token ledger in the administration's list: its rows are read on the audit's pages.
+
+A list of Django's own counts and sorts whole tables, which takes many seconds at ten million rows.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 
+from chat.admin.bases import ReadOnly
 from chat.models import LedgerEntry
-
-NOT_REPORTED = _("not reported")
-
-
-def _tokens(field: str) -> Any:
-    """A column of counts, where NULL is not 0."""
-
-    def column(admin: Any, entry: LedgerEntry) -> int | None:
-        count: int | None = getattr(entry, field)
-        return count
-
-    column.short_description = LedgerEntry._meta.get_field(field).verbose_name  # type: ignore
-    column.admin_order_field = field  # type: ignore[attr-defined]
-    column.empty_value_display = NOT_REPORTED  # type: ignore[attr-defined]
-    return column
 
 
 @admin.register(LedgerEntry)
-class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = (
-        "ended_at", "username", "agent_name", "outcome", "user", "enrichment", "output", "error_code",
-        "duration_ms",
-    )  # fmt: skip
-    list_filter = ("ended_at", "outcome", "certainty", "agent_name", "username")
-    date_hierarchy = "ended_at"
-    search_fields = ("username", "agent_name", "conversation_id", "message_id", "error_code")
-    search_help_text = _("Person, agent, error, or the id of a conversation or message.")
-    list_per_page = 50
-    show_full_result_count = False
-    actions = None
-    fields = (
-        ("started_at", "ended_at"), "username", ("agent_name", "provider", "model"),
-        ("conversation_id", "message_id"), ("user", "enrichment", "output"), ("cached", "reasoning"),
-        "certainty", "raw_usage", ("outcome", "error_code"), "upstream_id",
-        ("first_delta_ms", "duration_ms"),
-    )  # fmt: skip
-    readonly_fields = ("user", "enrichment", "output", "cached", "reasoning")
+class LedgerAdmin(ReadOnly):
+    """Leads to the calls, and from a row's number to its call."""
 
-    user = _tokens("user_tokens")
-    enrichment = _tokens("enrichment_tokens")
-    output = _tokens("output_tokens")
-    cached = _tokens("cached_tokens")
-    reasoning = _tokens("reasoning_tokens")
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        self._check(request)
+        return HttpResponseRedirect(f"{reverse('admin:audit')}?view=calls")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        self._check(request)
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return HttpResponseRedirect(reverse("admin:audit_call", args=[row.public_id]))
 
-    def has_change_permission(self, request: HttpRequest, obj: LedgerEntry | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: LedgerEntry | None = None) -> bool:
-        return False
+    def _check(self, request: HttpRequest) -> None:
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied

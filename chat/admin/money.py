@@ -22,6 +22,8 @@ from chat.models.budgets import Budget, BudgetGrant, BudgetRequest
 from chat.models.prices import AMOUNT_UNIT, UNIT, Price
 from chat.turns import spending
 
+#: Of a limit or a grant, in the ledger's numbers; nine of them still fit into 63 bits.
+MOST = 10**18
 KINDS = ("user", "enrichment", "output", "cached", "reasoning")
 
 
@@ -34,6 +36,10 @@ def _money(label: Any, *, required: bool, help_text: Any = "") -> forms.DecimalF
         decimal_places=6,
         help_text=help_text,
     )
+
+
+def _is_currency(text: str) -> bool:
+    return len(text) == 3 and text.isascii() and text.isalpha()
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -69,7 +75,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_currency(self) -> str:
         """Three letters."""
         currency = str(self.cleaned_data["currency"]).upper()
-        if len(currency) != 3 or not (currency.isascii() and currency.isalpha()):
+        if not _is_currency(currency):
             raise ValidationError(_("A currency is three letters, for example BRL."))
         return currency
 
@@ -152,6 +158,9 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """One of team, person and agent for its scope; a currency for money."""
         found: dict[str, Any] = super().clean() or {}
+        if self.instance.pk:
+            check_amount(self, self.instance)
+            return found
         scope = found.get("scope")
         for name in ("team", "person", "agent"):
             if scope == name and not found.get(name):
@@ -159,9 +168,10 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
             elif scope != name:
                 found[name] = None
         currency = str(found.get("currency") or "").upper()
-        if found.get("measure") == Budget.Measure.MONEY and (len(currency) != 3 or not currency.isalpha()):
+        if found.get("measure") == Budget.Measure.MONEY and not _is_currency(currency):
             self.add_error("currency", _("A currency is three letters, for example BRL."))
         found["currency"] = currency if found.get("measure") == Budget.Measure.MONEY else ""
+        check_amount(self, Budget(measure=found.get("measure", ""), currency=found["currency"]))
         return found
 
     def save(self, commit: bool = True) -> Any:
@@ -172,6 +182,17 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 def _unit(budget: Any) -> int:
     return AMOUNT_UNIT if budget.measure == Budget.Measure.MONEY else 1
+
+
+def check_amount(form: Any, budget: Any) -> None:
+    """Tokens are whole, and no number is larger than databases hold, also with grants on top of it."""
+    amount = form.cleaned_data.get("amount")
+    if amount is None:
+        return
+    if amount * _unit(budget) > MOST:
+        form.add_error("amount", _("At most %s.") % budget.shown(MOST))
+    elif amount * _unit(budget) % 1:
+        form.add_error("amount", _("Tokens are counted whole."))
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -193,9 +214,20 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         return until
 
 
+class GrantFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """Grants in the measure of their budget, which stands in the same page."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            if form.has_changed() and form.is_valid():
+                check_amount(form, self.instance)
+
+
 class GrantInline(admin.TabularInline):  # type: ignore[type-arg]
     model = BudgetGrant
     form = GrantForm
+    formset = GrantFormSet
     extra = 1
     readonly_fields = ("granted_by",)
 
@@ -216,6 +248,10 @@ class BudgetAdmin(Recorded):
     inlines = (GrantInline,)
     record_kind = "budget"
     record_fields = BUDGET_FIELDS
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What it counts and for whom stays: what its periods have used is in that measure."""
+        return ("scope", "team", "person", "agent", "measure", "currency") if obj else ()
 
     def record_name(self, row: Any) -> str:
         return str(row.public_id)
@@ -276,6 +312,7 @@ class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
         until = found.get("until")
         if found.get("amount") and (until is None or until <= timezone.now()):
             self.add_error("until", _("Choose an end that is yet to come."))
+        check_amount(self, self.instance.budget)
         return found
 
 

@@ -23,7 +23,7 @@ from chat.audit.entries import exact, rows
 from chat.audit.filters import NO_TEAM, Filter, before
 from chat.audit.periods import PERIODS, midnight, period
 from chat.audit.reading import Known, days_of_people, keys, report, reports
-from chat.audit.series import Step, series, starts
+from chat.audit.series import Step, What, series, starts
 from chat.audit.sums import BY, Group, Point, Report, Sums
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Report",
     "Step",
     "Sums",
+    "What",
     "before",
     "budget_span",
     "days_of_people",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 PERIODS: Final = ("today", "yesterday", "7d", "30d", "month", "last_month")
@@ -31,6 +31,12 @@ def midnight(day: date, zone: Any) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
+def midnight_from(moment: datetime, zone: Any) -> datetime:
+    """The first midnight of `zone` that is not before a moment."""
+    at = midnight(moment.astimezone(zone).date(), zone)
+    return at if at.timestamp() >= moment.timestamp() else midnight(at.date() + timedelta(days=1), zone)
+
+
 def midnights(low: datetime, high: datetime, zone: Any) -> Iterator[datetime]:
     """When each day of `zone` begins, from that of `low` to the first one after `high`."""
     day = low.astimezone(zone).date()
@@ -55,18 +61,27 @@ def period_before(start: datetime, end: datetime, zone: Any) -> datetime:
 
 
 def bounds(start: datetime, end: datetime, zone: Any, step: str) -> list[datetime]:
-    """Where the days or hours of [start, end) begin, and the last one's end."""
-    found, at = [start], start.astimezone(zone)
-    while True:
-        if step == "day":
-            at = midnight(at.date() + timedelta(days=1), zone)
-        else:
-            # Behind the clock's change an hour of the day may come twice: hours are counted in UTC.
-            whole = at.replace(minute=0, second=0, microsecond=0)
-            at = datetime.fromtimestamp(whole.timestamp() + 3600, zone)
-        if at >= end:
-            return [*found, end]
+    """Where the days or hours of [start, end) begin, and the last one's end. Hours are told in UTC: where the
+    clock goes back, one of the zone comes twice, and those two would equal each other."""
+    if step == "hour":
+        start, end = start.astimezone(UTC), end.astimezone(UTC)
+    after = _hour_after if step == "hour" else _day_after
+    found, at = [start], after(start, zone)
+    while at.timestamp() < end.timestamp():
         found.append(at)
+        at = after(at, zone)
+    return [*found, end]
 
 
-__all__ = ["PERIODS", "bounds", "midnight", "midnights", "period", "period_before"]
+def _day_after(at: datetime, zone: Any) -> datetime:
+    return midnight(at.astimezone(zone).date() + timedelta(days=1), zone)
+
+
+def _hour_after(at: datetime, zone: Any) -> datetime:
+    """When the clock's next hour begins; a change by half an hour ends one."""
+    second, local = int(at.timestamp()), at.astimezone(zone)
+    offset = int((local.utcoffset() or timedelta()).total_seconds())
+    return datetime.fromtimestamp(second - (second + offset) % 3600 + 3600, UTC)
+
+
+__all__ = ["PERIODS", "bounds", "midnight", "midnight_from", "midnights", "period", "period_before"]

@@ -1,19 +1,19 @@
-"""Sums of any period from the roll-ups: whole months, whole days beside them, whole hours beside these."""
+"""Sums of any period: whole months, whole days beside them, whole hours beside these, rows for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Subquery
 
-from chat.audit.entries import parts, parts_apart
 from chat.audit.filters import Filter
-from chat.audit.periods import midnight
+from chat.audit.periods import midnight, midnight_from
+from chat.audit.summing import Statement, of_rollups, of_rows, stored, whole
 from chat.audit.sums import BY, Part, Report
 from chat.models import RollupKey, RollupState
 from chat.models.rollups import DIMENSIONS, HOUR, IN_FACE, NULLABLE, SUMS, face_of
@@ -56,19 +56,17 @@ def reports(asked: Sequence[tuple[Filter, Collection[str]]], known: Known | None
     """A report for each filter by these dimensions, in one statement as far as the roll-ups reach."""
     known = known or keys()
     found: list[list[Part]] = [[] for _ in asked]
-    statements = []
+    rollups: list[Statement] = []
+    rows: list[Statement] = []
     for at, (filter, by) in enumerate(asked):
         if filter.of_rows:
+            rows.append(_of_rows(at, filter, filter.start, filter.end))
             continue
         ranges, rest = pieces(filter.start.timestamp(), filter.end.timestamp(), known.zone)
         face = face_of(filter.chosen | {column for one in by for column in BY[one]}, "dm")
-        statements += [_statement(at, filter, face, piece) for piece in ranges]
-        for start, end in rest:
-            found[at] += parts(replace(filter, start=start, end=end))
-    rows = [at for at, (filter, _by) in enumerate(asked) if filter.of_rows]
-    for place, part in parts_apart([asked[at][0] for at in rows]):
-        found[rows[place]].append(part)
-    for at, told, sums in _read(statements):
+        rollups += [_of_rollups(at, filter, face, piece) for piece in ranges]
+        rows += [_of_rows(at, filter, start, end) for start, end in rest]
+    for at, told, sums in _read(rollups, rows):
         found[at].append((told, sums))
     return [Report(one) for one in found]
 
@@ -76,39 +74,31 @@ def reports(asked: Sequence[tuple[Filter, Collection[str]]], known: Known | None
 def pieces(
     start: float, end: float, zone: ZoneInfo | None
 ) -> tuple[list[Range], list[tuple[datetime, datetime]]]:
-    """[start, end) as ("m" | "d" | "h", from, until) in whole months and days of `zone` and hours beside
-    them, and what is left of hours. Without a zone, in hours alone."""
-    first, last = int(-(-start // HOUR) * HOUR), int(end // HOUR * HOUR)
-    if first >= last:
-        return [], [(_moment(start), _moment(end))] if start < end else []
-    rest = [(_moment(a), _moment(b)) for a, b in ((start, first), (last, end)) if a < b]
-    ranges: list[Range] = []
-    for span, low, high in _nested(first, last, zone):
-        if ranges:  # around the ones before
-            ranges = [(span, low, ranges[0][1]), *ranges, (span, ranges[-1][2], high)]
-        else:
-            ranges = [(span, low, high)]
-    return [piece for piece in ranges if piece[1] < piece[2]], rest
+    """[start, end) as ("m" | "d" | "h", from, until) in whole months and days of `zone` and hours of UTC
+    beside them, and what is left of hours. Without a zone, in hours alone."""
+    ranges, beside = _days_of(start, end, zone) if zone is not None else ([], [(start, end)])
+    rest = []
+    for low, high in beside:
+        first, last = int(-(-low // HOUR) * HOUR), int(high // HOUR * HOUR)
+        if first < last:
+            ranges.append(("h", first, last))
+        rest += [(low, first), (last, high)] if first <= last else [(low, high)]
+    return ranges, [(_moment(low), _moment(high)) for low, high in rest if low < high]
 
 
-def _nested(first: int, last: int, zone: ZoneInfo | None) -> Iterator[Range]:
-    """The longest runs of whole months, days and hours in a period, each within the next; not the empty."""
-    if zone is not None:
-        low, high = _midnight_from(first, zone), _midnight_until(last, zone)
-        month, until = _month_from(low), high.replace(day=1)
-        for span, a, b in (("m", month, until), ("d", low, high)):
-            if a < b:
-                yield span, int(a.timestamp()), int(b.timestamp())
-    yield "h", first, last
-
-
-def _midnight_until(seconds: int, zone: ZoneInfo) -> datetime:
-    return midnight(datetime.fromtimestamp(seconds, zone).date(), zone)
-
-
-def _midnight_from(seconds: int, zone: ZoneInfo) -> datetime:
-    at = _midnight_until(seconds, zone)
-    return at if at.timestamp() >= seconds else midnight(at.date() + timedelta(days=1), zone)
+def _days_of(start: float, end: float, zone: ZoneInfo) -> tuple[list[Range], list[tuple[float, float]]]:
+    """The whole months of a period, the days beside them, and what is beside these."""
+    low = midnight_from(_moment(start), zone)
+    high = midnight(_moment(end).astimezone(zone).date(), zone)
+    if low >= high:
+        return [], [(start, end)]
+    month, until = _month_from(low), high.replace(day=1)
+    if month < until:
+        ranges = [("d", low, month), ("m", month, until), ("d", until, high)]
+    else:
+        ranges = [("d", low, high)]
+    made = [(span, int(a.timestamp()), int(b.timestamp())) for span, a, b in ranges if a < b]
+    return made, [(start, low.timestamp()), (high.timestamp(), end)]
 
 
 def _month_from(at: datetime) -> datetime:
@@ -119,10 +109,7 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-Statement = tuple[str, list[Any]]
-
-
-def _statement(at: int, filter: Filter, face: str, piece: Range) -> Statement:
+def _of_rollups(at: int, filter: Filter, face: str, piece: Range) -> Statement:
     """The sums of each key of a piece, with the number of their filter. Hours are kept in full alone."""
     span, start, end = piece
     grain = "fh" if span == "h" else f"{face}{span}"
@@ -130,27 +117,40 @@ def _statement(at: int, filter: Filter, face: str, piece: Range) -> Statement:
     key = f"k.{IN_FACE[face]}" if span == "h" and face != "f" else "r.key"
     joined = " JOIN chat_rollupkey k ON k.id = r.key" if condition or key != "r.key" else ""
     sql = (
-        f"SELECT {at} AS at, {key} AS key, {summing(SUMS)}"  # noqa: S608 (names of our own)
+        f"SELECT {at} AS at, {key} AS key, {of_rollups(SUMS)}"  # noqa: S608 (names of our own)
         f" FROM chat_rollup r{joined} WHERE r.grain = '{grain}' AND r.start >= {start} AND r.start < {end}"
         f"{condition} GROUP BY {key}"
     )
     return sql, parameters
 
 
-def summing(names: Iterable[str]) -> str:
-    """SQL that adds these columns of roll-ups up."""
-    return ", ".join(f"{'MAX' if name == 'last' else 'SUM'}(r.{name}) AS {name}" for name in names)
+def _of_rows(at: int, filter: Filter, start: datetime, end: datetime) -> Statement:
+    """The same of the rows between two moments, in full."""
+    condition, parameters = filter.sql("e")
+    told = _columns("e", DIMENSIONS)
+    sql = (
+        f"SELECT {at} AS at, {of_rows(SUMS)}, {told} FROM chat_ledgerentry e"  # noqa: S608 (as above)
+        f" WHERE e.ended_at >= %s AND e.ended_at < %s{condition} GROUP BY {told}"
+    )
+    return sql, [stored(start), stored(end), *parameters]
 
 
-def _read(statements: list[Statement]) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+def _read(
+    rollups: list[Statement], rows: list[Statement]
+) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+    statements = list(rows)
+    if rollups:
+        union = " UNION ALL ".join(sql for sql, _ in rollups)
+        joined = (
+            f"SELECT x.at, {_columns('x', SUMS)}, {_columns('k', DIMENSIONS)}"  # noqa: S608 (as above)
+            f" FROM ({union}) x JOIN chat_rollupkey k ON k.id = x.key"
+        )
+        statements.insert(0, (joined, [value for _, parameters in rollups for value in parameters]))
     if not statements:
         return
-    sums, told = (", ".join(f"{table}.{name}" for name in names) for table, names in _COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT x.at, {sums}, {told} FROM ("  # noqa: S608 (names of our own)
-            + " UNION ALL ".join(sql for sql, _ in statements)
-            + ") x JOIN chat_rollupkey k ON k.id = x.key",
+            " UNION ALL ".join(sql for sql, _ in statements),
             [value for _, parameters in statements for value in parameters],
         )
         for at, *values in cursor.fetchall():
@@ -158,12 +158,8 @@ def _read(statements: list[Statement]) -> Iterator[tuple[int, dict[str, Any], di
             yield at, key, dict(zip(SUMS, map(whole, values[: len(SUMS)]), strict=True))
 
 
-_COLUMNS: Final = (("x", SUMS), ("k", DIMENSIONS))
-
-
-def whole(value: Any) -> int | None:
-    """PostgreSQL sums BIGINT as NUMERIC."""
-    return None if value is None else int(value)
+def _columns(table: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
 
 
 def days_of_people(start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
@@ -179,4 +175,4 @@ def days_of_people(start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
         yield from ((int(person), int(tokens)) for person, tokens in cursor.fetchall())
 
 
-__all__ = ["Known", "days_of_people", "keys", "pieces", "report", "reports", "summing", "whole"]
+__all__ = ["Known", "days_of_people", "keys", "pieces", "report", "reports"]

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
-from chat.audit import entries, reading
+from chat.audit import reading
 from chat.audit.filters import Filter
 from chat.audit.periods import bounds
 from chat.audit.reading import Known
-from chat.audit.spans import NOTHING, Wanted, nearest_midnight, shifted
+from chat.audit.spans import (
+    NOTHING,
+    Found,
+    Wanted,
+    nearest_midnight,
+    of_days,
+    of_entries,
+    of_hours,
+    shifted,
+)
 from chat.audit.sums import BY, Point, Sums, own_of
-from chat.models.rollups import HOUR, SUMS
+from chat.models.rollups import SUMS
 
 #: Spans from which on days and hours beside them are fewer rows than hours alone.
 FEW: Final = 4
 
 Step = Literal["hour", "day"]
 What = Literal["all", "bar", "table"]
-Found = Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
 
 #: What a bar needs: a fourth of what there is, in less than half the time.
 BAR: Final = ("calls", "user_tokens", "enrichment_tokens", "output_tokens")
@@ -41,33 +46,29 @@ def series(
     `what`: "table" leaves out when the last call was, "bar" all but calls and tokens in three kinds; days
     of a zone that is not the roll-ups' are read several times as fast then."""
     cut = bounds(filter.start, filter.end, filter.zone, step)
-    edges = [int(bound.timestamp()) for bound in cut]
-    told = filter.chosen | ({BY[by][0]} if by else set())
-    if filter.of_rows or any(bound.timestamp() % HOUR for bound in cut):
-        found: Found = entries.spans(filter, step, by)
-    else:
-        names = list(dict.fromkeys((*(() if what == "bar" else ("currency",)), *(BY[by] if by else ()))))
-        wanted = Wanted(filter, told, names, WHAT[what])
-        found = _read(wanted, edges, (known or reading.keys()).zone if step == "day" else None)
+    names = list(dict.fromkeys((*(() if what == "bar" else ("currency",)), *(BY[by] if by else ()))))
+    wanted = Wanted(filter, filter.chosen | ({BY[by][0]} if by else set()), names, WHAT[what])
     points: dict[tuple[int, Any], Point] = {}
-    for start, key, sums in found:
-        span = min(bisect_right(edges, max(start, edges[0])), len(edges) - 1) - 1  # a period within a second
+    for span, key, sums in _read(wanted, [bound.timestamp() for bound in cut], step, known):
         ident, name = own_of(by, key) if by else (None, "")
         point = Point(cut[span], cut[span + 1], ident, name, Sums())
         points.setdefault((span, ident), point).sums.add(key, NOTHING | sums)
     return sorted(points.values(), key=lambda point: (point.start, point.label))
 
 
-def _read(wanted: Wanted, edges: list[int], zone: ZoneInfo | None) -> Found:
-    """From days where the spans are days of `zone`; from days and the hours between their midnights and
-    the spans' where that is less; else from hours."""
+def _read(wanted: Wanted, edges: list[float], step: Step, known: Known | None) -> Found:
+    """From days where the spans are days of the roll-ups; from days and what lies between their midnights
+    and the spans' where that is less; else from hours."""
+    if wanted.filter.of_rows:
+        return of_entries(wanted, edges)
+    zone = (known or reading.keys()).zone if step == "day" else None
     if zone is not None:
         nearest = [nearest_midnight(edge, zone) for edge in edges]
         if nearest == edges:
-            return wanted.days(edges[0], edges[-1])
+            return of_days(wanted, edges)
         if "last" not in wanted.sums and len(edges) > FEW:
             return shifted(wanted, edges, nearest)
-    return wanted.hours(edges)
+    return of_hours(wanted, edges)
 
 
 def starts(filter: Filter, step: Step = "day") -> list[datetime]:
@@ -75,4 +76,4 @@ def starts(filter: Filter, step: Step = "day") -> list[datetime]:
     return bounds(filter.start, filter.end, filter.zone, step)[:-1]
 
 
-__all__ = ["Step", "series", "starts"]
+__all__ = ["Step", "What", "series", "starts"]

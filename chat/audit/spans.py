@@ -1,4 +1,4 @@
-"""The roll-ups of a series: by days, by hours, or by days and the hours between two zones' midnights.
+"""What a series is read from: days of the roll-ups, their hours, and rows for what is left of an hour.
 
 A day of one zone is the day of another, nearest to it, with some hours more at one end and fewer at the
 other. Those are read beside whole days, instead of all hours of them.
@@ -7,9 +7,9 @@ other. Those are read beside whole days, instead of all hours of them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -18,9 +18,11 @@ from django.db import connection
 
 from chat.audit.filters import Filter
 from chat.audit.periods import midnight
-from chat.audit.reading import summing, whole
+from chat.audit.reading import pieces
+from chat.audit.summing import Range, Statement, apart, of_rollups, of_rows, second, stored, whole
 from chat.models.rollups import HOUR, NULLABLE, SUMS, face_of
 
+#: (number of a span, dimensions, sums)
 Found = Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
 Part = tuple[dict[str, Any], dict[str, Any]]
 Parts = dict[tuple[int, tuple[Any, ...]], Part]
@@ -32,62 +34,137 @@ NOTHING: Final = {name: None if name in NULLABLE else 0 for name in SUMS}
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a series is made of: whose calls, the columns that `filter` and groups need, those that groups
-    are told apart by, and the sums."""
+    are told apart by, and the sums. Statements give a number, the columns of the groups, and the sums."""
 
     filter: Filter
     told: set[str]
     names: Sequence[str]
     sums: Sequence[str]
 
-    def days(self, start: int, end: int) -> Found:
-        """By the roll-ups' own days: (second at which it begins, dimensions, sums)."""
-        return self._read("d", "r.start", f" AND r.start >= {start} AND r.start < {end}")
+    def days(self, start: int, end: int) -> Statement:
+        """By the roll-ups' own days, whose numbers are the seconds at which they begin."""
+        face = face_of(self.told, "d")
+        chosen, parameters = self.filter.sql("k")
+        told, joined = "".join(f", k.{name}" for name in self.names), ""
+        if told:
+            joined = f" JOIN chat_rollupkey k ON k.id = r.key{chosen}"
+        elif chosen:  # no join: the days come in their order and need no sorting
+            keys = f"SELECT k.id FROM chat_rollupkey k WHERE k.face = '{face}'{chosen}"  # noqa: S608 (own names)
+            chosen = f" AND r.key IN ({keys})"
+        return (
+            f"SELECT r.start{told}, {of_rollups(self.sums)} FROM chat_rollup r{joined}"  # noqa: S608 (as above)
+            f" WHERE r.grain = '{face}d' AND r.start >= {start} AND r.start < {end}"
+            f"{'' if joined else chosen} GROUP BY r.start{told}",
+            parameters,
+        )
 
-    def hours(self, edges: Sequence[int], only: Sequence[int] | None = None) -> Found:
-        """By the spans between `edges`, of those of them whose number is in `only`."""
-        within = f" AND r.start >= {edges[0]} AND r.start < {edges[-1]}"
-        if only is not None:
-            parts = [f"r.start >= {edges[at]} AND r.start < {edges[at + 1]}" for at in only]
-            within = f" AND ({' OR '.join(parts)})"
-        return self._read("h", _span_of(edges), within)
+    def hours(self, ranges: Sequence[Range]) -> Statement:
+        """By ranges of whole hours."""
+        chosen = self.filter.sql("k")
+        keys = " JOIN chat_rollupkey k ON k.id = r.key" if self.names or chosen[0] else ""
+        return apart(
+            ranges, [f"k.{name}" for name in self.names], of_rollups(self.sums), ("chat_rollup r", "r.start"),
+            f" AND r.grain = '{face_of(self.told, 'h')}h'", chosen, keys,
+        )  # fmt: skip
 
-    def runs(self, ranges: Sequence[tuple[int, int]]) -> Found:
-        """By the hours of each of some ranges [from, until), in order and apart from each other."""
-        hours = ", ".join(str(hour) for a, b in ranges for hour in range(a, b, HOUR))
-        begins = [*(a for a, _ in ranges), ranges[-1][1]]
-        return self._read("h", _span_of(begins), f" AND r.start IN ({hours})")
+    def rows(self, ranges: Iterable[tuple[int, datetime, datetime]]) -> Statement:
+        """By ranges of the moments at which calls ended, from the ledger."""
+        cut = [(number, stored(low), stored(high)) for number, low, high in ranges]
+        return apart(
+            cut, [f"e.{name}" for name in self.names], of_rows(self.sums),
+            ("chat_ledgerentry e", "e.ended_at"), "", self.filter.sql("e"),
+        )  # fmt: skip
 
-    def _read(self, span: str, start: str, within: str) -> Found:
-        face, source = face_of(self.told, span), "chat_rollup r"
-        condition, parameters = self.filter.sql("k")
-        if self.names:
-            source += " JOIN chat_rollupkey k ON k.id = r.key"
-        elif condition:  # no join, so that the days come in their order and need no sorting
-            keys = f"SELECT k.id FROM chat_rollupkey k WHERE k.face = %s{condition}"  # noqa: S608 (own names)
-            condition = f" AND r.key IN ({keys})"
-            parameters = [face, *parameters]
-        columns = "".join(f", k.{name}" for name in self.names)
+    def entries(self, start: datetime, end: datetime) -> Statement:
+        """By the ledger's rows between two moments, whose numbers are the seconds at which they ended."""
+        told = "".join(f", e.{name}" for name in self.names)
+        condition, parameters = self.filter.sql("e")
+        return (
+            f"SELECT {second('e.ended_at')} AS number{told}, {of_rows(self.sums)}"  # noqa: S608 (as above)
+            f" FROM chat_ledgerentry e WHERE e.ended_at >= %s AND e.ended_at < %s{condition}"
+            f" GROUP BY number{told}",
+            [stored(start), stored(end), *parameters],
+        )
+
+    def read(self, *statements: Statement) -> Iterator[tuple[int, int, dict[str, Any], dict[str, Any]]]:
+        """What statements give, at once: (place of the statement, number, dimensions, sums)."""
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {start} AS span{columns}, {summing(self.sums)} FROM {source}"  # noqa: S608 (as above)
-                f" WHERE r.grain = '{face}{span}'{within}{condition}"
-                f" GROUP BY {start if start[1] == '.' else 'span'}{columns}",
-                parameters,
+                " UNION ALL ".join(
+                    f"SELECT {place} AS place, t{place}.* FROM ({sql}) t{place}"  # noqa: S608 (as above)
+                    for place, (sql, _) in enumerate(statements)
+                ),
+                [value for _, parameters in statements for value in parameters],
             )
-            for begun, *values in cursor.fetchall():
+            for place, number, *values in cursor.fetchall():
                 key = dict(zip(self.names, values, strict=False))
-                yield begun, key, dict(zip(self.sums, map(whole, values[len(self.names) :]), strict=True))
+                sums = dict(zip(self.sums, map(whole, values[len(self.names) :]), strict=True))
+                yield place, number, key, sums
 
 
-def nearest_midnight(second: int, zone: ZoneInfo) -> int:
+def of_days(wanted: Wanted, edges: Sequence[float]) -> Found:
+    """Spans that are days of the roll-ups."""
+    for _place, start, key, sums in wanted.read(wanted.days(int(edges[0]), int(edges[-1]))):
+        yield bisect_right(edges, start) - 1, key, sums
+
+
+def of_hours(wanted: Wanted, edges: Sequence[float], only: Iterable[int] | None = None) -> Found:
+    """The spans between `edges`, or `only` those of these numbers, from whole hours and from rows."""
+    hours: list[Range] = []
+    rest: list[tuple[int, datetime, datetime]] = []
+    for at in range(len(edges) - 1) if only is None else only:
+        ranges, rows = pieces(edges[at], edges[at + 1], None)
+        hours += [(at, start, end) for _span, start, end in ranges]
+        rest += [(at, start, end) for start, end in rows]
+    statements = ([wanted.hours(hours)] if hours else []) + ([wanted.rows(rest)] if rest else [])
+    if statements:
+        yield from (found[1:] for found in wanted.read(*statements))
+
+
+def of_entries(wanted: Wanted, edges: Sequence[float]) -> Found:
+    """The spans between `edges` from rows alone, read once: for filters that choose few."""
+    for _place, begun, key, sums in wanted.read(wanted.entries(_moment(edges[0]), _moment(edges[-1]))):
+        yield bisect_right(edges, max(begun, edges[0])) - 1, key, sums
+
+
+def nearest_midnight(at: float, zone: ZoneInfo) -> int:
     """The midnight of `zone` nearest to a moment."""
-    day = datetime.fromtimestamp(second, zone).date()
+    day = datetime.fromtimestamp(at, zone).date()
     both = (int(midnight(day + timedelta(days=n), zone).timestamp()) for n in (0, 1))
-    return min(both, key=lambda at: abs(at - second))
+    return min(both, key=lambda begun: abs(begun - at))
 
 
-def shifted(wanted: Wanted, edges: Sequence[int], nearest: Sequence[int]) -> Found:
-    """By the spans between `edges`, from the days between `nearest` and the hours from one to the other.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What lies between two moments is taken away from one span and given to another, each by its number."""
+
+    hours: bool
+    start: float
+    end: float
+    giver: int
+    taker: int
+
+
+def _moves(edges: Sequence[float], nearest: Sequence[int]) -> Iterator[Move]:
+    """From midnights to the edges near them: whole hours, and at both ends at most half an hour that these
+    are too much or too little. What an edge goes back over becomes the later span's, what it goes forward
+    over the earlier one's."""
+    for at, (edge, day) in enumerate(zip(edges, nearest, strict=True)):
+        way = pairwise((day, _hour(day), _hour(edge), edge))
+        for hours, (a, b) in zip((False, True, False), way, strict=True):
+            if b < a:
+                yield Move(hours, b, a, at - 1, at)
+            elif a < b:
+                yield Move(hours, a, b, at, at - 1)
+
+
+def _hour(at: float) -> int:
+    """The whole hour nearest to a moment."""
+    return int((at + HOUR / 2) // HOUR * HOUR)
+
+
+def shifted(wanted: Wanted, edges: Sequence[float], nearest: Sequence[int]) -> Found:
+    """By the spans between `edges`, from the days between `nearest` and what lies from one to the other.
 
     What is left of a sum when some is taken away may be 0 or nothing reported. Where that cannot be told,
     the span is read by its hours.
@@ -95,32 +172,32 @@ def shifted(wanted: Wanted, edges: Sequence[int], nearest: Sequence[int]) -> Fou
     given: Parts = {}
     taken: Parts = {}
     last = len(edges) - 2
-    for start, key, sums in wanted.days(nearest[0], nearest[-1]):
-        _join(given, bisect_right(nearest, start) - 1, key, sums)
-    between = {
-        min(a, b): (at, max(a, b)) for at, (a, b) in enumerate(zip(edges, nearest, strict=True)) if a != b
-    }
-    runs = sorted((start, until) for start, (_at, until) in between.items())
-    for start, key, sums in wanted.runs(runs) if runs else ():
-        at = between[start][0]
-        # Hours before the midnight are the later span's, hours behind it the earlier one's.
-        here, there = (at, at - 1) if edges[at] < nearest[at] else (at - 1, at)
-        for parts, span in ((given, here), (taken, there)):
+    moves = list(enumerate(_moves(edges, nearest)))
+    hours = [(n, int(move.start), int(move.end)) for n, move in moves if move.hours]
+    rows = [(n, _moment(move.start), _moment(move.end)) for n, move in moves if not move.hours]
+    statements = [wanted.days(nearest[0], nearest[-1])]
+    statements += ([wanted.hours(hours)] if hours else []) + ([wanted.rows(rows)] if rows else [])
+    for place, number, key, sums in wanted.read(*statements):
+        if place == 0:
+            _join(given, bisect_right(nearest, number) - 1, key, sums)
+            continue
+        move = moves[number][1]
+        for parts, span in ((given, move.taker), (taken, move.giver)):
             if 0 <= span <= last:
                 _join(parts, span, key, sums)
     unsure = {place[0] for place in taken if not _without(given[place], taken[place])}
     for (span, _), (key, sums) in given.items():
         if sums["calls"] and span not in unsure:
-            yield edges[span], key, sums
+            yield span, key, sums
     if unsure:
-        yield from wanted.hours(edges, sorted(unsure))
+        yield from of_hours(wanted, edges, sorted(unsure))
 
 
 def _join(parts: Parts, span: int, key: dict[str, Any], sums: dict[str, Any]) -> None:
     place = span, tuple(key.values())
     held = parts.get(place)
     if held is None:
-        parts[place] = key, sums
+        parts[place] = key, dict(sums)
         return
     for name, value in sums.items():
         if value is not None:
@@ -137,20 +214,8 @@ def _without(given: Part, taken: Part) -> bool:
     return sure or not left["calls"]
 
 
-def _span_of(edges: Sequence[int]) -> str:
-    """SQL for the second at which a roll-up's span begins: arithmetic between changes of the clock."""
-    runs: list[tuple[int, int, int]] = []  # (until, origin, length)
-    for a, b in pairwise(edges):
-        length = b - a
-        if runs and runs[-1][2] == length:
-            runs[-1] = (b, runs[-1][1], length)
-        else:
-            runs.append((b, a, length))
-    cases = " ".join(
-        f"WHEN r.start < {until} THEN {origin} + (r.start - {origin}) / {length} * {length}"
-        for until, origin, length in runs
-    )
-    return f"CASE {cases} END"
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
 
 
-__all__ = ["NOTHING", "Wanted", "nearest_midnight", "shifted"]
+__all__ = ["NOTHING", "Found", "Wanted", "nearest_midnight", "of_days", "of_entries", "of_hours", "shifted"]

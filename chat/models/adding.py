@@ -25,6 +25,7 @@ from chat.models.rollups import (
     HOUR,
     IN_FACE,
     NULLABLE,
+    QUARTER,
     SUMS,
     TOLD,
 )
@@ -40,9 +41,10 @@ Found = dict[Place, Sums]
 
 
 @lru_cache(maxsize=4096)
-def spans(hour: int, zone: str) -> tuple[int, int]:
-    """When the day and the month of `zone` that hold an hour begin; all in seconds since 1970."""
-    local = datetime.fromtimestamp(hour, ZoneInfo(zone))
+def spans(quarter: int, zone: str) -> tuple[int, int]:
+    """When the day and the month of `zone` that hold a quarter of an hour begin; all in seconds since
+    1970."""
+    local = datetime.fromtimestamp(quarter, ZoneInfo(zone))
     day = datetime(local.year, local.month, local.day, tzinfo=local.tzinfo)
     return int(day.timestamp()), int(day.replace(day=1).timestamp())
 
@@ -73,10 +75,11 @@ def rows_of(dimensions: Dimensions) -> tuple[tuple[Any, ...], ...]:
 
 
 @lru_cache(maxsize=16384)
-def _places(dimensions: Dimensions, hour: int, zone: str, grains: Sequence[str]) -> tuple[Place, ...]:
+def _places(
+    dimensions: Dimensions, hour: int, day: int, month: int, grains: Sequence[str]
+) -> tuple[Place, ...]:
     full, *others = rows_of(dimensions)
     ids = {"f": full[0], **{row[1]: row[0] for row in others}}
-    day, month = spans(hour, zone)
     starts = {"h": hour, "d": day, "m": month}
     return tuple((grain, starts[grain[1]], ids[grain[0]]) for grain in grains)
 
@@ -110,13 +113,15 @@ def plus(left: Sums, right: Sums) -> Sums:
 def fold(
     parts: Iterable[tuple[Dimensions, datetime, Sums]], zone: str, grains: Sequence[str] = GRAINS
 ) -> tuple[set[Dimensions], Found]:
-    """What was told apart, and what is to be added to which place, of sums of one hour or less each."""
+    """What was told apart, and what is to be added to which place, of sums that are of one hour and one
+    day each, with a moment in both."""
     told: set[Dimensions] = set()
     found: Found = {}
     for dimensions, moment, added in parts:
         told.add(dimensions)
         seconds = int(moment.timestamp())
-        for place in _places(dimensions, seconds - seconds % HOUR, zone, tuple(grains)):
+        day, month = spans(seconds - seconds % QUARTER, zone)
+        for place in _places(dimensions, seconds - seconds % HOUR, day, month, tuple(grains)):
             found[place] = plus(found[place], added) if place in found else added
     return told, found
 
@@ -145,7 +150,8 @@ _INTO: Final = (
     f"INSERT INTO chat_rollup (grain, start, key, {', '.join(SUMS)})"  # noqa: S608 (names of our own)
     " SELECT v.column1, v.column2, v.column3, "
 )
-_ONTO: Final = f" WHERE true ON CONFLICT (grain, start, key) DO UPDATE SET {', '.join(map(_added, SUMS))}"
+#: What an INSERT of sums ends with, so that they are added to those that are there.
+ONTO: Final = f" WHERE true ON CONFLICT (grain, start, key) DO UPDATE SET {', '.join(map(_added, SUMS))}"
 
 
 def insert(statement: tuple[str, str], rows: Sequence[Sequence[Any]]) -> None:
@@ -229,7 +235,7 @@ def _add(found: Found) -> None:
         if plain:
             tail = _values(sums, parameters, plain)[1:-1]
             marks = ", ".join([f"('{grain}', {start}, {key})" for grain, start, key in places])
-            change(f"{_INTO}{tail} FROM (VALUES {marks}) v{_ONTO}", parameters)
+            change(f"{_INTO}{tail} FROM (VALUES {marks}) v{ONTO}", parameters)
         else:
             parameters += sums
             for place in places:
@@ -240,10 +246,11 @@ def _add(found: Found) -> None:
 @lru_cache(maxsize=64)
 def _upsert(places: int) -> str:
     marks = ", ".join(["(%s, %s, %s)"] * places)
-    return f"{_INTO}{_marks(len(SUMS))[1:-1]} FROM (VALUES {marks}) v{_ONTO}"
+    return f"{_INTO}{_marks(len(SUMS))[1:-1]} FROM (VALUES {marks}) v{ONTO}"
 
 
 __all__ = [
+    "ONTO",
     "Dimensions",
     "Found",
     "Place",

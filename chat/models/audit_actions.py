@@ -46,6 +46,7 @@ ACTIONS: Final[Mapping[str, Any]] = {
     "conversation.deleted": _("A conversation was deleted"),
     "conversation.restored": _("A conversation was brought back"),
     "conversation.purged": _("Deleted conversations were removed for good"),
+    "file.deleted": _("A file of a conversation was deleted"),
     "reading.begun": _("Somebody's conversation was opened for a reason"),
     "reading.looked": _("Somebody's conversation was read"),
     "reading.ended": _("The reading of a conversation was ended"),

@@ -124,7 +124,8 @@ class LedgerEntry(models.Model):
     Tokens are counts, `cached_tokens` a part of the user's and `reasoning_tokens` of the output's.
     `price_*` are millionths of a currency unit for a million tokens, `amount` is in thousand-millionths
     (10**-9) of a unit; NULL where no price held or nothing is known of the tokens. `raw_usage` is JSON
-    text as it came. `retry_of` is the public id of the entry that this call repeats.
+    text as it came. `retry_of` is the public id of the entry that this call repeats; of an answer that is
+    tried again, that of the older answer.
     """
 
     class Certainty(models.TextChoices):

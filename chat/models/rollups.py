@@ -2,16 +2,16 @@
 
 Several faces of the same calls, each with what its readers need told apart and no more (see Face). A face
 is summed by hour, by day and by month as far as pages read it so. Hours begin with the hours of UTC,
-days and months with those of one time zone of whole hours, which stands in `RollupState`. Anything here
-can be made again from the ledger; chat/models/adding.py adds to it, chat/audit alone reads it.
+days and months with those of one time zone, which stands in `RollupState`: a midnight may lie within an
+hour. Anything here can be made again from the ledger; chat/models/adding.py adds to it, chat/audit alone
+reads it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import models
 from django.utils import timezone
@@ -36,6 +36,8 @@ COUNTS: Final = (*OUTCOMES, *CERTAINTIES)
 SUMS: Final = ("calls", "priced", *NULLABLE, *FIRST, *COUNTS, "last")
 
 HOUR: Final = 3600
+#: Every zone's days have begun with a quarter of an hour of UTC since 1972.
+QUARTER: Final = 900
 
 #: What is told apart together, as columns of DIMENSIONS. All faces tell the currency apart.
 PARTS: Final = {
@@ -194,14 +196,8 @@ def begin(*, ready: bool) -> RollupState:
 
 
 def zone_name() -> str:
-    """The configured time zone, or UTC where that is ever not whole hours from it."""
-    zone: Any = timezone.get_default_timezone()
-    first = datetime(2020, 1, 1, tzinfo=UTC)
-    moments = (first + timedelta(days=14 * n) for n in range(26 * 20))
-    whole = all(
-        (moment.astimezone(zone).utcoffset() or timedelta()).seconds % HOUR == 0 for moment in moments
-    )
-    return str(zone) if whole else "UTC"
+    """The configured time zone."""
+    return str(timezone.get_default_timezone())
 
 
 __all__ = [
@@ -219,6 +215,7 @@ __all__ = [
     "MONTHS",
     "NULLABLE",
     "OUTCOMES",
+    "QUARTER",
     "SUMS",
     "TOLD",
     "Face",

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django import template
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
@@ -81,8 +81,10 @@ def of(mapping: Any, key: str) -> Any:
 
 @register.filter
 def moment(seconds: int) -> str:
-    """Seconds since 1970 as a date."""
-    return formats.date_format(datetime.fromtimestamp(seconds, UTC), "SHORT_DATE_FORMAT") if seconds else "–"
+    """Seconds since 1970 as a date of the page's time zone."""
+    if not seconds:
+        return "–"
+    return formats.date_format(timezone.localtime(datetime.fromtimestamp(seconds, UTC)), "SHORT_DATE_FORMAT")
 
 
 @register.filter

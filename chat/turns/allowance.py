@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 from chat.agents import AgentError
@@ -32,16 +32,16 @@ class Allowance:
         # Memory answers at once. Redis is asked in one thread, so that leaving comes after asking.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="stkweb-allowance") if blocking else None
 
-    @asynccontextmanager
-    async def place(self, ticket: Ticket, told: Told, longest: float) -> AsyncIterator[None]:
+    def place(self, ticket: Ticket, told: Told, longest: float) -> AbstractAsyncContextManager[None]:
         """A place for as long as the block lasts. `told` is called with where one waits whenever that
         changes, and with None when the waiting is over; not at all when there was none.
 
         Raises AgentError (busy) after `longest` seconds of waiting.
         """
-        if not ticket.rule.limits:
-            yield
-            return
+        return self._held(ticket, told, longest) if ticket.rule.limits else nullcontext()
+
+    @asynccontextmanager
+    async def _held(self, ticket: Ticket, told: Told, longest: float) -> AsyncIterator[None]:
         began: float | None = None
         try:
             await self._wait(ticket, told, longest)

@@ -81,6 +81,57 @@ def test_a_budget_is_for_one_of_them_and_recorded_before_and_after(admin: Client
     assert event.data == {"before": {"limit": 1_500_500_000_000}, "after": {"limit": 2_000_000_000_000}}
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"measure": "money", "currency": "brl", "amount": "9999999999999999"},
+            "At most 1,000,000,000.00 BRL.",
+        ),
+        ({"amount": "9999999999999999999"}, "no more than 18 digits"),
+        ({"amount": "0.5"}, "Tokens are counted whole."),
+        ({"amount": "-1"}, "greater than or equal to 0"),
+        ({"amount": "NaN"}, "Enter a number."),
+        ({"measure": "money", "currency": "ÇÇÇ"}, "A currency is three letters"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused_beside_its_field(
+    admin: Client, fields: dict[str, str], said: str
+) -> None:
+    answer = admin.post(ADD, {**BUDGET, **fields})
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+    assert not Budget.objects.exists()
+
+
+def test_what_a_budget_counts_and_for_whom_stays(admin: Client, alice: Any) -> None:
+    """Its period has used tokens: as money of them it would say what nobody used."""
+    admin.post(ADD, BUDGET)
+    row = Budget.objects.get()
+    other = {"scope": "person", "person": alice.pk, "measure": "money", "currency": "brl", "period": "day"}
+    path = f"/admin/chat/budget/{row.pk}/change/"
+    assert admin.post(path, {**BUDGET, **other, "amount": "7"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.scope, row.person, row.measure, row.currency) == ("everyone", None, "tokens", "")
+    assert (row.limit, row.period) == (7, "day")
+    assert last("budget.changed").data["after"] == {"limit": 7, "period": "day"}
+
+
+def test_a_grant_that_cannot_be_is_refused_beside_its_field(admin: Client, alice: Any) -> None:
+    row = Budget.objects.create(measure="money", currency="BRL", scope="everyone", limit=1, period="day")
+    path = f"/admin/chat/budget/{row.pk}/change/"
+    grant = {
+        "grants-TOTAL_FORMS": "1", "grants-0-amount": "9999999999", "grants-0-budget": row.pk,
+        "grants-0-until_0": "2100-01-01", "grants-0-until_1": "00:00",
+    }  # fmt: skip
+    assert "At most 1,000,000,000.00 BRL." in admin.post(path, {**BUDGET, **grant}).content.decode()
+    asked = BudgetRequest.objects.create(budget=row, person=alice, reason="x", created_at=timezone.now())
+    path = f"/admin/chat/budgetrequest/{asked.pk}/change/"
+    answer = admin.post(path, {"amount": "9999999999", "until_0": "2100-01-01", "until_1": "12:00"})
+    assert "At most 1,000,000,000.00 BRL." in answer.content.decode()
+    assert not BudgetGrant.objects.exists()
+
+
 def test_a_grant_has_an_end_and_is_recorded(admin: Client) -> None:
     admin.post(ADD, BUDGET)
     row = Budget.objects.get()

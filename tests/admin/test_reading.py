@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,6 +120,13 @@ def test_it_is_over(
     assert AuditEvent.objects.filter(action="reading.looked").count() == looks
 
 
+def test_an_end_before_its_time_is_in_the_log_once(opened: Reading, reader: Any) -> None:
+    for _ in range(2):
+        reading.end(reader, reading=opened.public_id)
+    event = AuditEvent.objects.get(action="reading.ended")
+    assert (event.actor, event.data) == ("staff", {"reading": opened.public_id})
+
+
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [({"reason": "because"}, "reason"), ({"hours": 25}, "hours"), ({"conversation": "x"}, "conversation")],
@@ -146,6 +153,11 @@ def test_the_owner_is_told_by_name_and_reason_and_it_stays(
     assert client.get("/").content.decode().count(WHY) == 0
     Reading.objects.update(ended_at=timezone.now())
     assert "staff (administration) could read this from" in client.get(address).content.decode()
+
+
+def test_the_notice_has_one_full_stop_after_the_time(opened: Reading) -> None:
+    opened.until = datetime(2126, 11, 21, 20, 15, tzinfo=UTC)
+    assert f"may read this conversation until 11/21/2126 8:15 PM. Reason: {WHY}" in reading.notice(opened)
 
 
 def test_open_pages_of_the_owner_are_told_at_once(serving: Serving, request: pytest.FixtureRequest) -> None:

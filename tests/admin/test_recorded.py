@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from chat import actions
 from chat.actions.recording import record_settings
 from chat.models import Agent, AuditEvent, Conversation
+from chat.turns.sweeper import sweep
 from tests.admin.test_admin import FIELDS, SECRET
 from tests.conftest import PASSWORD
 
@@ -189,6 +191,11 @@ def test_a_deleted_conversation_is_recorded_without_its_title(alice: Any) -> Non
     actions.restore(alice, conversation=row.public_id)
     for action in ("conversation.deleted", "conversation.restored"):
         assert (last(action).actor, last(action).target) == ("alice", f"conversation:{row.public_id}")
+    actions.delete(alice, conversation=row.public_id)
+    Conversation.objects.update(deleted_at=timezone.now() - timedelta(hours=2))
+    sweep()
+    event = AuditEvent.objects.get(action="conversation.purged")
+    assert (event.actor, event.target) == ("", f"conversation:{row.public_id}")
     assert "planted title" not in text_of_the_log()
 
 

@@ -62,11 +62,20 @@ def listed(answer: Any) -> list[str]:
         ("q=Architect", ["agent.changed"]),
         ("q=STKWEB_THREADS", ["settings.changed"]),
         ("actor=nobody", []),
+        ("actor=%00", []),
         ("period=1&action=price.created", ["price.created"]),
     ],
 )
 def test_it_is_searched(query: str, found: list[str], reader: Client) -> None:
     assert listed(reader.get(f"{LIST}?{query}")) == found
+
+
+def test_words_with_accents_are_found_in_the_details(reader: Client) -> None:
+    AuditEvent.objects.append(None, "budget.asked", "budget:1", {"reason": "A migração acaba na sexta"})
+    AuditEvent.objects.append(None, "budget.asked", "budget:2", {"reason": "Outra coisa"})
+    for word in ("migração", "acaba na sexta", "migra"):
+        answer = reader.get(LIST, {"q": word})
+        assert [event.target for event in answer.context["cl"].result_list] == ["budget:1"], word
 
 
 def test_it_is_searched_by_period(reader: Client, events: list[AuditEvent]) -> None:

@@ -19,6 +19,8 @@ from ulid import ULID
 
 from chat import audit
 from chat.actions.budgets import ask_for_more
+from chat.admin.audit import attention, chart
+from chat.audit.allowances import allowances
 from chat.models import (
     AuditEvent,
     Budget,
@@ -26,6 +28,7 @@ from chat.models import (
     BudgetPeriod,
     Conversation,
     LedgerEntry,
+    Share,
 )
 from chat.models.append_only import protect, release
 from tests.audit.conftest import body, cells
@@ -99,6 +102,42 @@ def test_more_than_eight_are_told_as_others(
     assert stacks[-1][1] == "others"
     drawn = sum(value or 0 for _name, _colour, values in stacks for value in values)
     assert drawn == known["tokens"] + 45
+
+
+def crowd(book: Callable[..., LedgerEntry], silent: int = 1) -> None:
+    """Eleven people on three days; `silent` days ago nothing was reported of all but the largest eight."""
+    now = timezone.now().replace(minute=0) - timedelta(hours=1)
+    for n in range(11):
+        for days in range(3):
+            told = (
+                {"user": None, "output": None} if days == silent and n < 3 else {"user": 100 * n, "output": n}
+            )
+            book(f"command {n}", at=now - timedelta(days=days), **told)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "Asia/Kolkata"])
+@pytest.mark.parametrize("silent", [1, 9])
+@pytest.mark.parametrize("more", ["", "&outcome=completed", "&agent=7"])
+def test_the_largest_and_the_others_are_the_same_as_everybody_told_apart(
+    zone: str, silent: int, more: str, page: Client, book: Callable[..., LedgerEntry]
+) -> None:
+    crowd(book, silent)
+    address = f"/admin/audit/?stack=person&period=7d&zone={zone}{more}"
+    drawn = page.get(address).context["chart"]
+    # The same from everybody by person, as it is read where they are few.
+    query = page.get(address).context["query"]
+    points = audit.series(query.filter, query.step, by="person", what="bar")
+    starts = audit.starts(query.filter, query.step)
+    assert drawn.stacks == chart._top(points, {start: at for at, start in enumerate(starts)})
+    assert drawn.stacks[-1][1] == "others"
+    assert None in drawn.stacks[-1][2]
+
+
+def test_others_that_reported_nothing_have_not_used_0(page: Client, book: Callable[..., LedgerEntry]) -> None:
+    crowd(book)
+    others = page.get("/admin/audit/?stack=person&period=7d").context["chart"].stacks[-1][2]
+    assert 0 not in others
+    assert sum(value is not None for value in others) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,6 +214,16 @@ def test_a_time_zone_of_ones_choice_cuts_days_everywhere_alike(
     assert f"{newest:%H:%M:%S}" in calls.content.decode()
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Midway"])
+def test_the_last_call_is_of_the_day_of_the_pages_time_zone(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any, zone: str
+) -> None:
+    """Of these two zones one is always a day away from UTC."""
+    row = book(alice)
+    text = page.get(f"/admin/audit/?zone={zone}&period=7d").content.decode().split('id="table"')[1]
+    assert f'<span class="quiet">{row.ended_at.astimezone(ZoneInfo(zone)):%m/%d/%Y}</span>' in text
+
+
 def test_no_time_zone_but_a_real_one_is_taken(page: Client, known: Any) -> None:
     for zone in ("Nowhere/At_All", "../../etc/passwd", "%00"):
         assert str(page.get(f"/admin/audit/?zone={zone}").context["query"].filter.zone) == settings.TIME_ZONE
@@ -243,6 +292,26 @@ def test_a_call_leads_to_the_calls_of_its_conversation(
     assert page.get(f"/admin/audit/calls/{command.public_id}/").context["of_conversation"] == ""
     odd = book("a seed", conversation_id="C" + "0" * 25)
     assert "conversation=C0" in page.get(f"/admin/audit/calls/{odd.public_id}/").context["of_conversation"]
+
+
+def test_a_call_leads_to_the_one_it_repeats(
+    page: Client, alice: Any, book: Callable[..., LedgerEntry]
+) -> None:
+    """`retry_of` is a call's id, or that of the answer that was tried again."""
+    conversation, first, other = (str(ULID()) for _ in range(3))
+    of = {"conversation_id": conversation}
+    refused = book(alice, **of, message_id=first, outcome="failed")
+    old = book(alice, **of, message_id=first, retry_of=refused.public_id)
+    again = book(alice, **of, message_id=other, purpose="again", retry_of=first)
+    lost = book(alice, purpose="again", retry_of=str(ULID()))
+    listed = page.get("/admin/audit/?view=calls").content.decode().split('id="table"')[1]
+    for row, earlier in ((old, refused), (again, old)):
+        address = f"/admin/audit/calls/{earlier.public_id}/"
+        assert f'href="{address}">repeats' in listed
+        assert f'href="{address}"' in page.get(f"/admin/audit/calls/{row.public_id}/").content.decode()
+    assert listed.count("repeats") == 2
+    shown = page.get(f"/admin/audit/calls/{lost.public_id}/").content.decode()
+    assert lost.retry_of in shown and f"calls/{lost.retry_of}" not in shown
 
 
 def test_groups_say_how_many_people_they_are_made_of_and_what_knowledge_took(
@@ -446,13 +515,46 @@ def test_attention_names_jumps_failing_agents_and_calls_without_usage(
     noon = timezone.now()
     for days in range(2, 9):
         book(alice, user=1000, output=0, at=noon - timedelta(days=days))
-        book(bob, user=1000, output=0, at=noon - timedelta(days=days))
+        book(bob, user=2000, output=0, at=noon - timedelta(days=days))
+    book(alice, user=100_000, output=0, at=noon - timedelta(days=9))  # of which a median takes no notice
     assert page.get("/admin/audit/").context["attention"] == []
     for n in range(30):
         book(alice, user=500, output=0, outcome="failed" if n < 3 else "completed")
+    book(bob, user=19_000, output=0)  # not quite ten times
     book(bob, user=None, output=None)
     lines = page.get("/admin/audit/").context["attention"]
     assert [line.kind for line in lines] == ["jump", "failing", "unknown"]
     assert lines[0].text.startswith("alice used 15 times")
     for line in lines:
         assert page.get(line.address).status_code == 200
+
+
+@pytest.mark.parametrize(("hours", "said"), [(2, False), (3, True), (11, False)])
+def test_attention_names_a_budget_that_its_pace_uses_up(alice: Any, hours: int, said: bool) -> None:
+    """Not before a tenth of its period is over, nor where it reaches to the end."""
+    Budget.objects.create(scope="person", person=alice, measure="tokens", limit=1000, period="day")
+    start, _end = audit.budget_span("day", timezone.now())
+    BudgetPeriod.objects.create(budget=Budget.objects.get(), start=start, used=400)
+    found = allowances(attention.budgets(), now=start + timedelta(hours=hours))
+    lines = attention.lines(found, audit.Report([]))
+    assert [(line.kind, line.text) for line in lines] == (
+        [("quota", f"At this pace the budget of alice is used up on {start:%Y-%m-%d} 07:30.")] if said else []
+    )
+
+
+def test_attention_names_share_links_about_to_end_and_leads_to_them(
+    page: Client, staff: Any, alice: Any
+) -> None:
+    now = timezone.now()
+    row = Conversation.objects.create(owner=alice, title="t", updated_at=now)
+    soon, _later = (
+        Share.objects.create(
+            token_hash=str(days), conversation=row, owner=alice, audience="colleagues", created_at=now,
+            expires_at=now + timedelta(days=days),
+        )
+        for days in (2, 4)
+    )  # fmt: skip
+    (line,) = page.get("/admin/audit/").context["attention"]
+    assert (line.kind, line.text) == ("links", "1 share link ends within 3 days.")
+    staff.user_permissions.add(Permission.objects.get(codename="view_share"))
+    assert list(page.get(line.address).context["cl"].result_list) == [soon]

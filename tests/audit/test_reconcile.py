@@ -91,7 +91,7 @@ def test_it_names_difference_and_likely_cause_a_day(
     assert "another hour" in causes[2]
     assert "another hour" in causes[3]
     assert "part of the agents" in causes[4]
-    assert "another client" in causes[5]
+    assert "nothing went through here" in causes[5]
     assert (found.provider, found.ledger) == (5227, 5000)
     event = AuditEvent.objects.get(action="reconcile.done")
     assert (event.actor, event.data["provider"], event.data["ledger"]) == ("staff", 5227, 5000)
@@ -112,6 +112,28 @@ def test_a_few_calls_do_not_explain_what_is_far_too_much(
     assert "another client" in first, "one call without usage is not 89,000 tokens"
     assert "holds nothing" in second
     assert third == "1 call was estimated"
+
+
+def test_a_call_that_failed_explains_what_the_provider_did_not_charge(
+    page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    noon = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    book(alice, user=1000, output=0, at=noon)
+    book(alice, user=1000, output=0, outcome="failed", at=noon)
+    file = SimpleUploadedFile("x.csv", b"date,tokens\n2026-03-04,1000\n")
+    (line,) = page.post("/admin/audit/reconcile/", {"file": file}).context["comparison"].lines
+    assert line.cause == "1 call failed or was stopped: the provider may not charge it"
+
+
+@pytest.mark.parametrize(("second", "noted"), [(700, True), (600, False)])
+def test_it_says_when_the_totals_agree_and_the_days_do_not(
+    second: int, noted: bool, page: Client, book: Callable[..., LedgerEntry], alice: Any
+) -> None:
+    for day in (0, 1):
+        book(alice, user=1000, output=0, at=datetime(2026, 3, 4 + day, 12, tzinfo=UTC))
+    file = SimpleUploadedFile("x.csv", f"date,tokens\n2026-03-04,1300\n2026-03-05,{second}\n".encode())
+    text = page.post("/admin/audit/reconcile/", {"file": file}).content.decode()
+    assert ("The totals agree and the days do not" in text) is noted
 
 
 OPENAI = """\

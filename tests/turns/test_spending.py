@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from chat import actions
 from chat.actions import Refused, budgets
 from chat.agents import AgentRequest
 from chat.audit.allowances import allowances
+from chat.audit.budgets import budget_span
 from chat.models import (
     Agent,
     AuditEvent,
@@ -157,6 +159,41 @@ def test_what_was_used_is_settled_and_what_was_reserved_is_given_back(
     agent_server.answer(say("hello"), usage(1, None, 2))
     serving.ended(serving.ask(alice))
     assert (period().used, period().reserved) == (153, 0)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_anothers_reservation_counts_it(alice: Any, bob: Any, agent: Agent) -> None:
+    """Looking first and taking then would see room, wait, and take what is gone."""
+    with transaction.atomic():
+        spending.period_of(budget(limit=1), timezone.now())
+    question = AgentRequest(prompt="one")
+    found: list[Any] = []
+
+    def second() -> None:
+        try:
+            with transaction.atomic():
+                found.append(spending.reserve(bob.pk, agent, question, new_id()))
+        finally:
+            connection.close()
+
+    waiting = threading.Thread(target=second)
+    with transaction.atomic():
+        assert spending.reserve(alice.pk, agent, question, new_id()) is None
+        waiting.start()
+        wait_for(waits_for_a_lock)
+    waiting.join()
+    assert [one.limit for one in found] == [1]
+
+
+def waits_for_a_lock() -> bool:
+    """Whether another connection of this database waits for a row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_soft_budget_passes_once_confirmed_and_a_grant_makes_room(
@@ -314,6 +351,16 @@ def test_money_counts_what_calls_are_worth(alice: Any, demo_agent: Agent) -> Non
     assert shortage is not None and shortage.budget == one
     enter(make_entry(user_id=alice.pk, user_tokens=100, output_tokens=10, started_at=now, ended_at=now))
     assert period().used == 100 * 2000 + 10 * 10_000
+    Price.objects.create(
+        agent_id=9,
+        currency="BRL",
+        user=10**6,
+        output=10**6,
+        valid_from=now - timedelta(days=2),
+        created_at=now,
+    )
+    enter(make_entry(user_id=alice.pk, agent_id=9, started_at=now, ended_at=now))
+    assert period().used == 100 * 2000 + 10 * 10_000, "of its own currency alone"
 
 
 @pytest.mark.django_db
@@ -365,12 +412,14 @@ def test_a_send_asks_nothing_more_than_whether_there_is_a_budget(
 def test_a_refusal_says_limit_reset_and_whom_to_ask(
     serving: Serving, alice: Any, agent: Agent, client: Any
 ) -> None:
-    budget(limit=0, contact="Dora, room 4")
+    budget(limit=0, contact="Dora, room 4", period="month")
+    resets = date_format(timezone.localtime(budget_span("month", timezone.now())[1]), "SHORT_DATETIME_FORMAT")
     client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
     answer = client.post("/c/", {"text": "hi"}, content_type="application/json")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (429, "budget_spent")
-    assert "0 tokens" in error["message"] and "Dora, room 4" in error["next"]
+    assert error["message"] == f"The budget of 0 tokens is used up until {resets}."
+    assert "Dora, room 4" in error["next"]
     assert int(answer.headers["Retry-After"]) > 0
 
 

@@ -148,4 +148,4 @@ def _links() -> Iterator[Line]:
     )
     if soon:
         text = ngettext("%d share link ends within 3 days.", "%d share links end within 3 days.", soon)
-        yield Line("links", text % soon, reverse("admin:chat_share_changelist"))
+        yield Line("links", text % soon, f"{reverse('admin:chat_share_changelist')}?state=soon")

@@ -42,19 +42,26 @@ from chat.threads import write_transaction
 
 #: Rows of a table's page.
 ROWS: Final = 50
-#: Columns of a table of groups: the word of its order, and its heading.
+#: Columns of a table of groups: the word of its order, its heading, and the same of what stands beneath it;
+#: "" is the order of what no table is ordered by.
 HEADINGS: Final = (
-    ("label", gettext_lazy("Name")), ("tokens", gettext_lazy("Tokens")), ("user", gettext_lazy("Asked")),
-    ("enrichment", gettext_lazy("Knowledge")), ("output", gettext_lazy("Answered")),
-    ("cost", gettext_lazy("Cost")), ("calls", gettext_lazy("Calls")), ("people", gettext_lazy("People")),
-    ("failed", gettext_lazy("Failed")),
-    ("first", gettext_lazy("First text, s (p50 / p95)")), ("last", gettext_lazy("Last call")),
-)  # fmt: skip
+    ("label", gettext_lazy("Name"), "last", gettext_lazy("Last call")),
+    ("tokens", gettext_lazy("Tokens"), "", gettext_lazy("Share, change")),
+    ("user", gettext_lazy("Asked"), "", ""),
+    ("enrichment", gettext_lazy("Knowledge"), "", ""),
+    ("output", gettext_lazy("Answered"), "", ""),
+    ("cost", gettext_lazy("Cost"), "", gettext_lazy("Of the budget")),
+    ("calls", gettext_lazy("Calls"), "failed", gettext_lazy("Failed")),
+    ("people", gettext_lazy("People"), "", ""),
+    ("first", gettext_lazy("First text, s"), "", "p50, p95"),
+)
 #: A look at the same page by the same person is told again after this.
 LOOKED: Final = timedelta(minutes=10)
 #: Events of the last panel.
 LATEST: Final = 8
-PANEL: Final = ("audit.viewed", "export.finished", "export.broken_off", "reconcile.done", "reading.begun")
+PANEL: Final = (
+    "audit.viewed", "export.finished", "export.broken_off", "log.exported", "reconcile.done", "reading.begun",
+)  # fmt: skip
 VERIFIED: Final = "chain.verified"
 
 View = Callable[..., HttpResponseBase]
@@ -105,7 +112,8 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         query.known,
     )
     budgets = allowances(attention.budgets(), query.known)
-    drawn = chart(query)
+    limits = _limits(query.view, budgets)
+    drawn = chart(query, found.by("person"))
     context = {
         "title": _("Audit"),
         "query": query,
@@ -113,13 +121,9 @@ def overview(request: HttpRequest) -> HttpResponseBase:
         "stacks": [(name, label, query.address(stack=name)) for name, label in STACKS.items()],
         "numbers": numbers(found.total, past.total),
         "links": links.of_numbers(query),
-        "headings": [
-            (name, label)
-            for name, label in HEADINGS
-            if (query.view in PEOPLED or name != "people") and (query.view != "day" or name != "last")
-        ],
+        "headings": _headings(query.view, bool(limits)),
         "peopled": query.view in PEOPLED,
-        "limits": _limits(query.view, budgets),
+        "limits": limits,
         "chart": drawn,
         "chart_data": drawn.data(),
         "budgets": budgets,
@@ -135,6 +139,20 @@ def overview(request: HttpRequest) -> HttpResponseBase:
     return _show(request, "admin/audit/overview.html", context, query.filter.zone)
 
 
+def _headings(view: str, limited: bool) -> list[tuple[Any, ...]]:
+    """Those of HEADINGS that a table has. `limited`: one of its rows has a budget of its own."""
+    without = {"last"} if view == "day" else set()
+    return [
+        (
+            name,
+            label,
+            *(("", "") if below in without or (name == "cost" and not limited) else (below, second)),
+        )
+        for name, label, below, second in HEADINGS
+        if name != "people" or view in PEOPLED
+    ]
+
+
 def _limits(view: str, budgets: list[Allowance]) -> dict[Any, Allowance]:
     """The most used budget of each row of a table that has one of its own."""
     found: dict[Any, Allowance] = {}
@@ -145,8 +163,8 @@ def _limits(view: str, budgets: list[Allowance]) -> dict[Any, Allowance]:
 
 
 def _groups(query: Query, found: audit.Report, past: audit.Report, drawn: Chart) -> dict[str, Any]:
-    # A conversation's bars hold all that its days need; those of roll-ups do not.
-    whole = query.filter.of_rows and query.step == "day"
+    # What bars of kinds are made of holds all that a table of days needs; a conversation's always does.
+    whole = query.step == "day" and (query.stack == "kind" or query.filter.of_rows)
     made = tables.lines(query, found, past, drawn.points if whole else None)
     pages = max(1, -(-len(made) // ROWS))
     at = min(query.page, pages)
@@ -184,6 +202,7 @@ def _calls(query: Query, request: HttpRequest, drawn: Chart) -> dict[str, Any]:
     last = f"{found[-1].ended_at.isoformat()} {found[-1].pk}" if more else ""
     return {
         "calls": found,
+        "repeated": tables.repeated(found),
         "of_conversation": f"{query.address(conversation='')}&conversation=",
         "newer": query.address() if "after" in request.GET else "",
         "older": query.address(after=last) if more else "",
@@ -213,6 +232,7 @@ def call(request: HttpRequest, public_id: str) -> HttpResponseBase:
         "title": _("Call %d") % row.pk,
         "call": row,
         "holds": row.digest == row.computed() and row.previous == (before or ""),
+        "repeats": tables.repeated([row]).get(row.retry_of, ""),
         "of_conversation": links.of_conversation(row),
         "may_read": bool(row.conversation_id) and may_read(request.user),
     }

@@ -206,6 +206,21 @@ def behind(rows: Any, after: Place | None) -> Any:
     return rows.filter(Q(ended_at__lte=moment) & ~Q(ended_at=moment, pk__gte=number))
 
 
+def repeated(calls: Iterable[LedgerEntry]) -> dict[str, str]:
+    """Which call stands behind each `retry_of` of `calls`, where there is one: the call of that public id, or
+    the last one of the answer that was tried again."""
+    again = [(call.conversation_id, call.retry_of) for call in calls if call.retry_of]
+    if not again:
+        return {}
+    conversations, ids = zip(*again, strict=True)
+    of_answers = Q(conversation_id__in=conversations, message_id__in=ids)
+    found: dict[str, str] = {}
+    rows = LedgerEntry.objects.filter(Q(public_id__in=ids) | of_answers).order_by("pk")
+    for public_id, message_id in rows.values_list("public_id", "message_id"):
+        found[public_id] = found[message_id] = public_id
+    return found
+
+
 def call_values(row: Sequence[Any]) -> list[Any]:
     """One call under CALL, with its amount in units of its currency."""
     made = list(row)

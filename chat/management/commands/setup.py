@@ -72,7 +72,6 @@ class Command(BaseCommand):
             add_agent(
                 name="Demo",
                 kind=Agent.Kind.DEMO,
-                description="Built in, answers without any network. Add your own in the administration.",
                 examples=DEMO_EXAMPLES,
             )
 
