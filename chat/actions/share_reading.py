@@ -45,11 +45,11 @@ PASSPHRASE_WINDOW = 900.0
 
 
 class PassphraseWanted(Exception):
-    """The link is there, and asks for its passphrase first. `wrong`: the one that was given is not it."""
+    """`share` is there, and asks for its passphrase first. `wrong`: the one that was given is not it."""
 
-    def __init__(self, *, wrong: bool) -> None:
+    def __init__(self, share: Share, *, wrong: bool) -> None:
         super().__init__()
-        self.wrong = wrong
+        self.share, self.wrong = share, wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ def _with_passphrase(share: Share | None, reader: Reader, passphrase: str | None
         return share
     if passphrase is not None:
         _wrong_passphrases().note(key)
-    raise PassphraseWanted(wrong=passphrase is not None)
+    raise PassphraseWanted(share, wrong=passphrase is not None)
 
 
 @cache

@@ -5,18 +5,27 @@ No text that was shared is shown here, nor a token. Links are made by their owne
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from chat import limits
 from chat.actions import sharing
+from chat.admin.audit.attention import EXPIRING
 from chat.admin.bases import ReadOnly
 from chat.models import Share
+
+
+def _day(moment: datetime) -> str:
+    """The day alone: the list has room for no more, and a link's own page says the minute."""
+    return date_format(timezone.localtime(moment), "SHORT_DATE_FORMAT")
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -26,7 +35,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("over", _("Over")), ("all", _("All"))]
+        return [("soon", _("Ending soon")), ("over", _("Over")), ("all", _("All"))]
 
     def choices(self, changelist: Any) -> Any:
         yield {
@@ -42,13 +51,15 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() == "all":
             return queryset
         opening = queryset.opening(limits.of_sharing())
+        if self.value() == "soon":
+            return opening.filter(expires_at__lt=timezone.now() + timedelta(days=EXPIRING))
         return queryset.exclude(pk__in=opening) if self.value() == "over" else opening
 
 
 class LeaverFilter(admin.SimpleListFilter):
     """Links of people who left: their account is switched off."""
 
-    title = _("owner")
+    title = _("the owner's account")
     parameter_name = "owner"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -63,10 +74,12 @@ class LeaverFilter(admin.SimpleListFilter):
 @admin.register(Share)
 class ShareAdmin(ReadOnly):
     list_display = (
-        "public_id", "owner", "has_left", "audience", "protected", "live", "created_at", "expires_at",
-        "opened_times", "readers", "last_opened_at", "revoked_at",
+        "person", "who", "made", "ends", "opened_times", "readers", "last_opened", "public_id",
     )  # fmt: skip
-    list_filter = (StateFilter, LeaverFilter, "audience", "live", "owner")
+    list_display_links = ("public_id",)
+    list_filter = (
+        StateFilter, LeaverFilter, "audience", "live", ("owner", admin.RelatedOnlyFieldListFilter),
+    )  # fmt: skip
     list_select_related = ("owner",)
     search_fields = ("public_id", "owner__username", "conversation__public_id")
     search_help_text = _("Owner, or the id of a link or conversation.")
@@ -86,9 +99,33 @@ class ShareAdmin(ReadOnly):
         user: Any = request.user
         return bool(user.has_perm("chat.change_share"))
 
-    @admin.display(description=_("has left"), boolean=True, ordering="owner__is_active")
-    def has_left(self, share: Share) -> bool:
-        return not share.owner.is_active
+    @admin.display(description=_("owner"), ordering="owner__username")
+    def person(self, share: Share) -> str:
+        left = _("has left")  # in braces no text is found for translation
+        return str(share.owner) if share.owner.is_active else f"{share.owner} ({left})"
+
+    @admin.display(description=_("audience"), ordering="audience")
+    def who(self, share: Share) -> str:
+        facts = [share.get_audience_display()]
+        if share.passphrase:
+            facts.append(str(_("with a passphrase")))
+        if share.live:
+            facts.append(str(_("live")))
+        return ", ".join(facts)
+
+    @admin.display(description=_("made"), ordering="created_at")
+    def made(self, share: Share) -> str:
+        return _day(share.created_at)
+
+    @admin.display(description=_("expires"), ordering="expires_at")
+    def ends(self, share: Share) -> str:
+        if share.revoked_at is not None:
+            return str(_("revoked on %(when)s") % {"when": _day(share.revoked_at)})
+        return _day(sharing.ends_at(share))
+
+    @admin.display(description=_("last opened"), ordering="last_opened_at")
+    def last_opened(self, share: Share) -> str:
+        return _day(share.last_opened_at) if share.last_opened_at is not None else "-"
 
     @admin.display(description=_("passphrase"), boolean=True)
     def protected(self, share: Share) -> bool:

@@ -49,7 +49,7 @@ _KEYS = (
     r"AC[0-9a-f]{32}|[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}",  # Twilio, Telegram
     r"APP_USR-[0-9]{10,20}-[0-9]{6}-[0-9a-f]{32}-[0-9]{6,12}",  # Mercado Pago
     r"eyJ[A-Za-z0-9_\-]{8,4000}\.eyJ[A-Za-z0-9_\-]{8,8000}\.[A-Za-z0-9_\-]{8,2000}",  # JSON Web Token
-    r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}|SharedAccessSignature=[^\s;\"']{20,300}",  # Azure
+    r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}|SharedAccessSignature=[^\s;,|()\"'`]{20,300}",  # Azure
 )
 _KEY = re.compile(r"(?<![A-Za-z0-9_])(?:" + "|".join(_KEYS) + r")(?![A-Za-z0-9])")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")

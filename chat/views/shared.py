@@ -55,7 +55,8 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
     try:
         share = reading.open_link(token, reader, typed)
     except reading.PassphraseWanted as wanted:
-        return _show(request, "shared/passphrase.html", {"wrong": wanted.wrong})
+        form = _same_for_all(request, "shared/passphrase.html", {"wrong": wanted.wrong})
+        return sealed(request, form, wanted.share, scripts=False)
     return _gone(request, reader) if share is None else _page(request, share)
 
 
@@ -105,9 +106,14 @@ def reader_of(request: HttpRequest) -> reading.Reader:
     return reading.Reader(user, coarse(request.META.get("REMOTE_ADDR", "")))
 
 
-def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None = None) -> HttpResponseBase:
-    """`response` with what keeps it out of indexes, caches, referrers and frames."""
-    live, policy = share is not None and share.live, limits.of_sharing()
+def sealed(
+    request: HttpRequest, response: HttpResponseBase, share: Share | None = None, *, scripts: bool = True
+) -> HttpResponseBase:
+    """`response` with what keeps it out of indexes, caches, referrers and frames.
+
+    `share`: the link that shows itself with it, which its owner may have let be framed; a refusal has none.
+    """
+    live, policy = scripts and share is not None and share.live, limits.of_sharing()
     embedded = "embed" in request.GET and share is not None and share.embed and policy.embed_origins
     framers = " ".join(_origins(policy.embed_origins)) if embedded else "'none'"
     rules = [
@@ -126,6 +132,9 @@ def sealed(request: HttpRequest, response: HttpResponseBase, share: Share | None
     patch_vary_headers(response, ("Accept-Language", "Cookie"))
     # Django would give a new one to a browser that brought one it cannot read; nothing here needs any.
     request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
+    # To take that of a session which is over out of the browser would be one more; other pages do it.
+    if request.session.is_empty():
+        request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
     # Django logs the path of every 4xx, and this path is the secret.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
@@ -169,15 +178,15 @@ def _gone(
 ) -> HttpResponseBase:
     if reader is not None:
         tries.note(reader)
-    response = _show(request, "shared/gone.html", {"busy": busy})
+    response = sealed(request, _same_for_all(request, "shared/gone.html", {"busy": busy}))
     response.status_code = 429 if busy else 404
     if busy:
         response["Retry-After"] = "60"
     return response
 
 
-def _show(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponseBase:
-    return sealed(request, _sent(request, _pieces(_body(theme_of(request.COOKIES), template, context))))
+def _same_for_all(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    return _sent(request, _pieces(_body(theme_of(request.COOKIES), template, context)))
 
 
 def _body(theme: str, template: str, context: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 
@@ -39,9 +39,12 @@ MAX_READERS = 500
 
 
 def live(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Server-sent events: `show` {"order": [keys], "items": {key: html}}, then `end` when it is over."""
-    if request.method != "GET":
-        return sealed(request, HttpResponse(status=405))
+    """Server-sent events: `show` {"order": [keys], "items": {key: html}}, then `end` when it is over.
+
+    HEAD tells whether there is a stream (404: no more) to a page that lost its own.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return sealed(request, HttpResponseNotAllowed(["GET", "HEAD"]))
     reader = reader_of(request)
     known = tickets.share_of(request, request.GET.get("ticket", ""))
     share = reading.find_again(known, reader) if known is not None else None
@@ -49,6 +52,8 @@ def live(request: HttpRequest, token: str) -> HttpResponseBase:
         return sealed(request, HttpResponse(status=404))
     if sum(len(room.seats) for room in _rooms.values()) >= MAX_READERS:
         return sealed(request, HttpResponse(status=503))
+    if request.method == "HEAD":
+        return sealed(request, HttpResponse())
     seat = Seat(share.pk, reader, request.session.session_key if reader.user else None)
     place = Place(share.pk, share.conversation.public_id, translation.get_language() or "en")
     stream = _stream(place, seat)

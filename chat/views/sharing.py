@@ -35,7 +35,7 @@ PROBLEMS = {
     "passphrase": gettext_lazy("Give a passphrase of 8 to 128 characters."),
     "groups": gettext_lazy("Choose at least one of your groups."),
 }
-#: Openings that the page of one link lists.
+#: Openings that the page of one link lists, and links that are over on the page of all.
 LISTED = 100
 
 
@@ -70,13 +70,16 @@ def new(request: HttpRequest, thread_id: str) -> HttpResponseBase:
 @require_safe
 @member
 def mine(request: HttpRequest) -> HttpResponseBase:
-    """My links: what is open and what is over."""
-    rows = Share.objects.visible_to(request.user).select_related("conversation").with_readers()
+    """My links: all that are open, and what was over last."""
+    own = Share.objects.visible_to(request.user)
     # Newest first; a model's own ordering does not hold where rows are grouped to be counted.
-    listed = list(rows.order_by("-pk").prefetch_related("groups")[:200])
-    told = [_told(share) for share in listed]
-    live, over = ([share for share in told if bool(share.over_by) == ended] for ended in (False, True))
-    return render(request, "chat/shares.html", {"live": live, "over": over})
+    rows = own.select_related("conversation").with_readers().order_by("-pk").prefetch_related("groups")
+    opening = own.opening(limits.of_sharing()).order_by().values("pk")
+    ended = list(rows.exclude(pk__in=opening)[: LISTED + 1])
+    told = [_told(share) for share in (*rows.filter(pk__in=opening), *ended[:LISTED])]
+    live, over = ([share for share in told if bool(share.over_by) == gone] for gone in (False, True))
+    context = {"live": live, "over": over, "listed": LISTED if len(ended) > LISTED else 0}
+    return render(request, "chat/shares.html", context)
 
 
 def _told(share: Share) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -69,6 +70,24 @@ def test_whoever_gets_around_the_triggers_is_found(how: str, three: list[AuditEv
     broken = AuditEvent.objects.all().first_broken()
     assert broken is not None
     assert broken.pk == (three[1].pk if how == "changed" else three[2].pk)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"public_id": "0" * 26}, {"created_at": datetime(2026, 1, 1, tzinfo=UTC)}, {"actor_id": 77},
+        {"actor": "bob"}, {"action": "test.other"}, {"target": "thing:7"}, {"data": {"n": 7}},
+        {"address": "192.0.2.0/24"}, {"request_id": "another"}, {"previous": ""},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+def test_every_field_is_in_the_digest(changed: dict[str, Any], three: list[AuditEvent]) -> None:
+    run(release)
+    AuditEvent.objects.filter(pk=three[1].pk).update(**changed)
+    run(protect)
+    row = AuditEvent.objects.get(pk=three[1].pk)
+    assert row.computed() != row.digest
+    assert AuditEvent.objects.all().first_broken() == row
 
 
 def test_it_outlives_the_person(three: list[AuditEvent], alice: Any) -> None:

@@ -107,7 +107,8 @@ def test_a_link_is_made_read_published_again_and_revoked(
 
     # Revoked: dead at the next request.
     page.goto("/shares/")
-    page.locator(".links li").first.locator("button", has_text="Revoke").click()
+    page.locator(".links li").first.locator("summary").click()
+    page.click("text=Revoke this link")
     page.wait_for_selector(".alert")
     shot(page, "revoked")
     assert reader.goto(address).status == 404
@@ -155,7 +156,7 @@ def test_the_address_is_copied_by_its_button(
     page.goto(f"/c/{asked}/share/")
     address = make_link(page)
     page.click("[data-copy]")
-    page.wait_for_function("document.querySelector('[data-copy]').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('[data-copy]').textContent === 'Copied'")
     assert page.evaluate("navigator.clipboard.readText()") == address
 
 
@@ -190,6 +191,7 @@ def test_on_paper_there_are_no_controls_links_show_where_they_lead_and_no_sheet_
     code = "\n".join(f"step_{n}()" for n in range(120))
     rows = "\n".join(f"| {n} | {'none of them, ' * 12} |" for n in range(60))
     text = f"/fast /echo See [the manual](https://example.org/manual).\n\n```python\n{code}\n```\n\n"
+    text += "Compare [the guide](https://example.net/guide) and https://example.com/plan now.\n\n"
     text += f"| Step | Locks |\n| --- | --- |\n{rows}\n\n" + "\n\n".join(f"Paragraph {n}." for n in range(40))
     sent = shared_server.ask(session, text)
     query = "SELECT 1 FROM chat_message WHERE public_id = ? AND state = 'completed'"
@@ -214,6 +216,9 @@ def test_on_paper_there_are_no_controls_links_show_where_they_lead_and_no_sheet_
     assert sum("python" in sheet and "step_0()" in sheet for sheet in sheets) == 1, (
         "code begins with its head"
     )
+    told = " ".join(" ".join(sheets).split())
+    assert told.count("example.net") == told.count("example.com") == 1, "an address is told once"
+    assert "the guide (https://example.net/guide) and https://example.com/plan now" in told
     rows = [" ".join(sheet.split()).count("none of them,") for sheet in sheets]
     assert sum(rows) == 60 * 12
     assert not any(count % 12 for count in rows), f"a row of the table is torn: {rows}"
@@ -245,20 +250,28 @@ def wiki() -> Iterator[tuple[int, dict[str, str]]]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", True), ("localhost", False)])
+@pytest.mark.parametrize(
+    ("host", "passphrase", "shown"),
+    [("127.0.0.1", "", True), ("127.0.0.1", "a long enough phrase", True), ("localhost", "", False)],
+)
 def test_a_link_is_embedded_where_the_administrator_lists_the_page(
-    host: str, shown: bool, wiki: tuple[int, dict[str, str]], make_server: Callable[..., Server],
-    open_page: Callable[..., Any],
+    host: str, passphrase: str, shown: bool, wiki: tuple[int, dict[str, str]],
+    make_server: Callable[..., Server], open_page: Callable[..., Any],
 ) -> None:  # fmt: skip
     port, pages = wiki
     server = make_server(STKWEB_SHARE_EMBED_ORIGINS=f"http://127.0.0.1:{port}")
     owner = Owner(server, "alice")
-    address = owner.share(owner.answered("/fast /echo Embedded words"), embed="on")
+    thread = owner.answered("/fast /echo Embedded words")
+    address = owner.share(thread, embed="on", passphrase=passphrase)
     pages["/"] = f"<!doctype html><iframe src='{address}?embed=1' width='600' height='400'></iframe>"
     page = open_page(server)
     page.goto(f"http://{host}:{port}/")
-    page.frames[1].wait_for_load_state()
     frame = page.frames[1]
+    frame.wait_for_load_state()
+    if passphrase:
+        frame.fill("#passphrase", passphrase)
+        frame.click("button")
+        frame.locator("main", has_text="Embedded words").wait_for()
     assert bool(frame.locator("main").count() and "Embedded words" in frame.inner_text("main")) is shown
 
 

@@ -47,6 +47,8 @@ def test_later_turns_never_appear_by_themselves_and_version_two_keeps_the_addres
     assert "A later answer." in shown
     assert "Version 2" in shown
     assert [v.number for v in link.row.versions.all()] == [2, 1]
+    event = AuditEvent.objects.get(action="share.published")
+    assert (event.actor, event.target, event.data["version"]) == ("alice", f"share:{link.row.public_id}", 2)
 
 
 def test_the_owner_sees_what_would_go(link: Link, conversation: Conversation, owner: Client) -> None:

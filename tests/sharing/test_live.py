@@ -170,14 +170,24 @@ def test_a_live_page_grows_in_the_browser_and_empties_when_it_is_over(
 def test_a_running_answer_is_shown_up_to_what_is_settled(
     conversation: Conversation, alice: Any, demo_agent: Any
 ) -> None:
-    add_turn(conversation, alice, demo_agent, "The key?", "It is AKIAIOSFODNN7EX", state=State.STREAMING)
+    begun = {"state": State.STREAMING, "reasoning": "Was it AKIAIOSFODNN7EX"}
+    add_turn(conversation, alice, demo_agent, "The key?", "It is AKIAIOSFODNN7EX", **begun)
     source = source_of(conversation, growing=True)
-    assert source.parts[-1].text == "It is"
+    assert (source.parts[-1].text, source.parts[-1].reasoning) == ("It is", "Was it")
     assert len(source_of(conversation).parts) == 5, "a frozen text leaves the running answer out"
     Message.objects.filter(pk=conversation.leaf_id).update(text="It is AKIAIOSFODNN7EXAMPLE, keep it. ")
     conversation.refresh_from_db()
     text = freeze(source_of(conversation, growing=True), Shown()).content["messages"][-1]["text"]
     assert "AKIA" not in text
+
+
+@pytest.mark.django_db
+def test_a_live_page_tells_its_messages_apart_without_their_ids(
+    conversation: Conversation, share: Callable[..., Link], client: Any
+) -> None:
+    page = client.get(share(conversation, live=True).path).content.decode()
+    assert "expand and contract" in page
+    assert not [pk for pk in conversation.messages.values_list("public_id", flat=True) if pk in page]
 
 
 @pytest.mark.django_db

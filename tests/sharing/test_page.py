@@ -91,7 +91,11 @@ def test_the_page_has_no_other_elements_and_attributes_than_it_may(
 ) -> None:
     texts = [case["markdown"] if isinstance(case, dict) else str(case) for case in _hostile()]
     row = make_conversation(alice, [(text, text) for text in texts], title="<img src=x onerror=alert(1)>")
-    Message.objects.filter(role="assistant").update(reasoning="<script>alert(1)</script>")
+    alice.first_name = "<svg onload=alert(1)>"
+    alice.save()
+    Message.objects.filter(role="assistant").update(
+        reasoning="<script>alert(1)</script>", agent_name="<video src=x onerror=alert(1)>"
+    )
     page = client.get(share(row, Shown(ALL.choices, kept=None)).path).content.decode()
     assert set(re.findall(r"<([a-zA-Z][a-zA-Z0-9-]*)", page)) <= ELEMENTS
     tags = re.findall(r"<[a-zA-Z][^>\"]*(?:\"[^\"]*\"[^>\"]*)*>", page)

@@ -73,11 +73,17 @@ def test_every_answer_to_a_reader_carries_the_headers_and_no_cookie(shared_serve
         assert "Set-Cookie" not in answer.headers
 
 
+#: A session that is over, as a browser keeps it that was signed out elsewhere.
+ENDED = "stkweb_session=0123456789abcdefghijklmnopqrstuv"
+
+
 @pytest.mark.django_db
 def test_a_page_by_django_sets_no_cookie_whatever_the_browser_brings(
     link: Link, client_of: Callable[..., Client]
 ) -> None:
-    for cookies in ("stkweb_csrf=not a token", "stkweb_language=xx; stkweb_theme=<b>", "messages=forged"):
-        answer = client_of(headers={"cookie": cookies}).get(link.path)
-        assert answer.status_code == 200
-        assert not answer.cookies, cookies
+    brought = "stkweb_csrf=not a token", "stkweb_language=xx; stkweb_theme=<b>", "messages=forged", ENDED
+    for cookies in brought:
+        for path, status in ((link.path, 200), (f"/s/{new_token()}/", 404)):
+            answer = client_of(headers={"cookie": cookies}).get(path)
+            assert answer.status_code == status
+            assert not answer.cookies, cookies

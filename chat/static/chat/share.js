@@ -15,6 +15,12 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 }
 
 const form = document.querySelector("form[data-preview]");
+// A second click while the first is under way would make a second link, whose address nobody gets to see.
+form?.addEventListener("submit", event => {
+  if (form.hasAttribute("data-sent")) event.preventDefault();
+  form.toggleAttribute("data-sent", true);
+});
+addEventListener("pageshow", () => form?.removeAttribute("data-sent"));
 form?.addEventListener("change", event => {
   if (event.target.closest("[data-changes-preview]")) form.toggleAttribute("data-stale", true);
 });

@@ -1,9 +1,19 @@
 // The only script of a shared page, and only of a live one: puts what the server rendered in its place.
 
+/** Milliseconds until a stream that was refused is asked for again. */
+const AGAIN = 5000;
+
 const box = document.getElementById("messages");
 const state = document.getElementById("state");
 const policy = globalThis.trustedTypes?.createPolicy("stkweb", { createHTML: html => html });
-const source = new EventSource(box.dataset.live);
+let source;
+
+function watch() {
+  source = new EventSource(box.dataset.live);
+  source.addEventListener("show", show);
+  source.addEventListener("end", end);
+  source.addEventListener("error", lost);
+}
 
 function node(html) {
   const template = document.createElement("template");
@@ -16,7 +26,7 @@ function say(text) {
   if (state.textContent !== text) state.textContent = text;
 }
 
-source.addEventListener("show", event => {
+function show(event) {
   const { order, items } = JSON.parse(event.data);
   const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
   const wanted = new Set(order.map(key => `x-${key}`));
@@ -36,18 +46,30 @@ source.addEventListener("show", event => {
   }
   say(box.dataset.on);
   if (atEnd) scrollTo({ top: document.documentElement.scrollHeight });
-});
+}
 
-source.addEventListener("end", () => {
+function end() {
   source.close();
   box.replaceChildren();
-  document.querySelector(".continue")?.remove();
-  document.querySelector(".dot")?.remove();
+  for (const left of document.querySelectorAll(".continue, .files, .dot")) left.remove();
   say(box.dataset.over);
-});
+}
 
-source.addEventListener("error", () => {
+async function lost() {
   if (source.readyState !== EventSource.CLOSED) return say(box.dataset.lost);
-  // Refused, not lost: the link is over, or this person may not read it any more.
-  say(box.dataset.over);
-});
+  // Refused. A proxy whose server restarts, or a server that is full, does that too: neither is an end.
+  if (await status(box.dataset.live) !== 404) {
+    say(box.dataset.lost);
+    setTimeout(watch, AGAIN);
+  } else if (await status(".") === 404) {
+    end();
+  } else {
+    say(box.dataset.reload);  // the link is there: only this page is too old
+  }
+}
+
+async function status(address) {
+  return (await fetch(address, { method: "HEAD" }).catch(() => null))?.status;
+}
+
+watch();
