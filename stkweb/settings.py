@@ -248,8 +248,8 @@ def _database() -> dict[str, Any]:
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # Half a megabyte of pages a connection: there are five, and the system caches the file.
-            "init_command": "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-512;",
+            # 128 KB of pages a connection (there are up to ten): the system caches the file.
+            "init_command": "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-128;",
         }
         # Our threads are few and live as long as the process (chat/threads.py), so nothing leaks.
         config["CONN_MAX_AGE"] = None
@@ -357,6 +357,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
 LOCALE_PATHS = [BASE_DIR / "chat" / "locale"]
+FORMAT_MODULE_PATH = "stkweb.formats"
 USE_TZ = True
 TIME_ZONE = env("STKWEB_TIME_ZONE", "UTC")
 

@@ -26,6 +26,16 @@ _TEXT = 0x81
 class Connection(WebSocketsSansIOProtocol):
     """One browser's connection."""
 
+    # What the base class sets: so many attributes share no keys with others of the class.
+    __slots__ = (
+        "app", "app_state", "asgi_version", "client", "close_sent", "close_timeout", "close_timer", "config",
+        "conn", "connections", "curr_msg_data_type", "default_headers", "disconnected", "frames",
+        "handshake_complete", "handshake_initiated", "initial_response", "last_ping_rtt", "logger", "loop",
+        "pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer", "pong_timer",
+        "queue", "read_paused", "request", "response", "root_path", "scheme", "scope", "server", "tasks",
+        "transport", "writable",
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue = Inbox()  # type: ignore[assignment]
@@ -62,10 +72,11 @@ class Connection(WebSocketsSansIOProtocol):
             self._forget_opening()
 
     def _forget_opening(self) -> None:
-        """Headers are of no use to an open socket, and some forty objects: a page keeps it for hours."""
+        """Headers and scope are of no use to an open socket, and some sixty objects: a page keeps it for
+        hours."""
         self.request.headers.clear()
         self.response.headers.clear()
-        self.scope["headers"].clear()  # type: ignore[attr-defined] # the very list: the application has it
+        self.scope.clear()  # type: ignore[attr-defined] # the very dict: the application has it
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -26,6 +26,8 @@ from chat.turns.turn import Rules, TurnSpec
 #: What a conversation's number jumps by when another branch is shown.
 NEW_BRANCH_JUMP = 10
 
+_COLUMNS = tuple(field.attname for field in Agent._meta.concrete_fields)
+
 Kind = Literal["stackspot", "demo", "openai"]
 
 
@@ -91,7 +93,20 @@ def begin(
     # The turn keeps its answer for minutes; the rows around it need not stay as long (5 KB a turn).
     for name in ("conversation", "parent"):
         answer._state.fields_cache.pop(name, None)
+    answer._state.fields_cache["agent"] = _shared(agent)
     return answer
+
+
+#: The last state of each agent that was asked.
+_agents: dict[int, Agent] = {}
+
+
+def _shared(agent: Agent) -> Agent:
+    """One object for all turns that were begun with the same row: each send reads one of its own."""
+    known = _agents.get(agent.pk)
+    if known is None or any(getattr(known, name) != getattr(agent, name) for name in _COLUMNS):
+        _agents[agent.pk] = known = agent
+    return known
 
 
 def _opening(spec: TurnSpec, conversation: Conversation, question: Message | None) -> list[tuple[int, str]]:

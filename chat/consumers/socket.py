@@ -46,6 +46,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
     # No channel of its own: frames come through the hub, and one channel a socket costs Redis dear.
     channel_layer_alias = "none"
 
+    # With what Channels sets: a socket is there for hours, and a dict of the same is larger.
+    __slots__ = (
+        "_allowance", "_bad_frames", "_counted", "_hub", "_leaving", "_tasks", "_watching", "base_send",
+        "channel_layer", "outbox", "person", "scope",
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.person: Person | None = None
@@ -68,6 +74,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         await self.accept()
         now = self.scope.get("extensions", {}).get("stkweb.send_now", {})
+        self.scope.clear()  # of no more use, and a page is open for hours
         self.outbox = Outbox(self.base_send, self._close_soon, now.get("send"))
         self.outbox.put(frames.hello(VERSION, self.person.user.get_username()))
         self._hub = runtime.current().hub

@@ -153,7 +153,7 @@ ADMIN = (
     "chat/agent/",
     "chat/agent/add/",
     "chat/agent/{agent}/change/",
-    "chat/ledgerentry/",
+    "audit/",
     "auth/user/",
     "auth/user/add/",
     "auth/user/{user}/change/",

@@ -94,12 +94,13 @@ def test_every_answer_has_the_headers(
 ) -> None:
     answer = sessions[who].get(shared_server.base_url + path, timeout=20, allow_redirects=False)
     check_headers(answer)
+    found = policy_of(answer, shared_server)
+    assert (found["default-src"], found["frame-ancestors"]) == ("'none'", "'none'")
     if "text/html" not in answer.headers.get("Content-Type", "") or not answer.text:
         return
     expected = dict(POLICY)
     if path.startswith("/admin/") and answer.status_code == 200:
         expected["trusted-types"] += " default"
-    found = policy_of(answer, shared_server)
     if "'nonce-N'" not in found["script-src"]:  # a page without a script of its own needs none
         expected["script-src"] = "'self'"
     assert found == expected

@@ -33,10 +33,14 @@ def test_signing_in_makes_a_new_session(alice: Any, client: Client) -> None:
     assert not Session.objects.filter(session_key=planted).exists()
 
 
-def test_signing_in_again_leaves_the_former_session_dead(alice: Any, client: Client) -> None:
-    sign_in(client)
+@pytest.mark.parametrize("door", ["/accounts/login/", "/admin/login/"])
+def test_signing_in_again_leaves_the_former_session_dead(
+    door: str, administrator: Any, client: Client
+) -> None:
+    fields = {"username": "administrator", "password": PASSWORD}
+    assert client.post(door, fields).status_code == 302
     former = client.cookies["stkweb_session"].value
-    sign_in(client)
+    assert client.post(door, fields).status_code == 302
     thief = Client()
     thief.cookies["stkweb_session"] = former
     assert thief.get("/session/").status_code == 401

@@ -91,6 +91,12 @@ def test_what_an_upstream_names_is_made_to_fit(answer: Message) -> None:
     assert json.loads(entry.raw_usage or "") == {"note": "\ufffd\ufffd"}
 
 
+def test_the_ledger_keeps_what_was_reported_as_it_came(answer: Message) -> None:
+    raw = {"prompt_tokens": 1, "renamed_by_its_vendor": {"audio": 2}}
+    end(answer, Ending(State.FAILED, error_code="busy", usage=Usage(1, raw=raw)))
+    assert json.loads(LedgerEntry.objects.get().raw_usage or "null") == raw
+
+
 def test_the_ledger_outlives_conversation_and_person(answer: Message, alice: Any) -> None:
     end(answer, Ending(State.COMPLETED, usage=Usage(1, 2, 3)))
     alice.delete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -70,6 +71,7 @@ def test_a_completed_answer_is_kept_with_its_usage(
     entry = ledger_of(answer)
     assert counts(entry) == (12, 3, 5) == agent_server.usage_total
     assert (entry.certainty, entry.outcome, entry.username) == ("reported", "completed", "alice")
+    assert json.loads(entry.raw_usage or "null") == {"user": 12, "enrichment": 3, "output": 5}
     assert (entry.agent_name, entry.provider) == ("Scripted", "stackspot")
     assert entry.upstream_id == "01KJJB4T9SP5V1SYDEYHTZ5N6Y"
     assert entry.conversation_id == answer.conversation.public_id

@@ -14,9 +14,10 @@ from django.utils import timezone
 from chat.agents import AgentConfig, AgentRequest, TextDelta
 from chat.models import Conversation, LedgerEntry, Message, State, new_id
 from chat.turns.hub import Hub
-from chat.turns.store import SHARE, Store
+from chat.turns.store import SHARE, Store, _End, _write_ends
 from chat.turns.turn import Turn, TurnSpec
 from tests.agent_server import AgentServer, gate, hang, say, usage
+from tests.models.conftest import make_entry
 from tests.serving import Serving, wait_for
 
 OWNER = "01K6101856EC0MKJ8KN4S2B9CM"
@@ -116,11 +117,14 @@ def test_many_turns_share_one_transaction(saving: Saving, alice: Any) -> None:
     assert Message.objects.filter(text="x").count() == 30
 
 
-def test_a_row_that_is_not_ours_any_more_is_not_written(saving: Saving, alice: Any) -> None:
+@pytest.mark.parametrize(
+    "now", [{"owner": "", "state": State.INTERRUPTED}, {"owner": "another"}], ids=["reaped", "another's"]
+)
+def test_a_row_that_is_not_ours_any_more_is_not_written(
+    saving: Saving, alice: Any, now: dict[str, Any]
+) -> None:
     turn, other = make_turn(alice), make_turn(alice)
-    Message.objects.filter(pk=turn.answer.pk).update(
-        owner="", state=State.INTERRUPTED, text="what the reaper left"
-    )
+    Message.objects.filter(pk=turn.answer.pk).update(text="what the reaper left", **now)
     saving.take(turn, "Hello")
     saving.take(other, "mine")
     wait_for(lambda: turn.lost)
@@ -285,3 +289,17 @@ def test_what_a_share_left_over_is_saved_soon(saving: Saving, alice: Any, monkey
 def test_ids_stay_unique_ten_thousand_times_in_a_moment() -> None:
     """R40."""
     assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+@pytest.mark.django_db
+def test_an_end_and_its_ledger_entry_are_of_one_transaction() -> None:
+    """Nothing waits for the commit: this test's transaction never has one."""
+
+    def write(ledger: list[LedgerEntry]) -> bool:
+        ledger.append(make_entry())
+        return True
+
+    loop = asyncio.new_event_loop()
+    assert _write_ends([_End(write, new_id(), loop.create_future())]) == [True]
+    loop.close()
+    assert LedgerEntry.objects.count() == 1

@@ -194,6 +194,12 @@ export class Socket extends EventTarget {
     this.#arm(PONG_WITHIN);
   }
 
+  /** A connection as whoever is signed in now: the one there is belongs to a session that is over. */
+  renew() {
+    this.close();
+    this.connect();
+  }
+
   /** @param {object} frame @returns {boolean} whether it could be sent */
   send(frame) {
     if (!this.up || this.#ws?.readyState !== 1) return false;
