@@ -246,16 +246,20 @@ def all_texts() -> dict[str, dict[str, Any]]:
     return texts
 
 
-def text_of(code: str, *, bare: bool = False, params: Mapping[str, Any] | None = None) -> dict[str, str]:
+def text_of(
+    code: str, *, bare: bool = False, onward: bool = True, params: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """One fault in the active language; an unknown code reads as `internal`.
 
-    `bare`: nothing of the answer had arrived, so that there is nothing to continue. `params` stand in for
-    their names in braces.
+    `bare`: nothing of the answer had arrived, so that nothing of it was kept. `onward`: it may be continued.
+    `params` stand in for their names in braces.
     """
     fault = FAULTS.get(code, FAULTS["internal"])
     kept, after = fault.kept, fault.next
     if bare and kept is _PARTIAL:
-        kept, after = _QUESTION, _AGAIN if after is _CONTINUE else after
+        kept = _QUESTION
+    if after is _CONTINUE and (bare or not onward):
+        after = _AGAIN
     texts = {"sentence": str(fault.sentence), "kept": str(kept), "next": str(after)}
     for name, value in (params or {}).items():
         texts = {part: text.replace(f"{{{name}}}", str(value)) for part, text in texts.items()}

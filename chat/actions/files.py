@@ -16,6 +16,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from chat.actions.beginning import config_of
+from chat.actions.recording import record
 from chat.actions.refusals import Refused
 from chat.actions.text import checked_key
 from chat.agents import AgentError
@@ -255,6 +256,9 @@ def remove(user: Any, *, file: str) -> None:
         else:
             row.handings.all().delete()
             ContextFile.objects.filter(pk=pk).update(state=FileState.GONE, stored=None)
+            if row.state != FileState.GONE:
+                told = {"conversation": str(row.conversation)}
+                record("file.deleted", f"file:{row.public_id}", told, actor=user)
         checking.release_later({row.stored_id} if row.stored_id else set())
     spool.remove(file)
 

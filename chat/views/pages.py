@@ -65,7 +65,7 @@ def older(request: HttpRequest, thread_id: str) -> HttpResponseBase:
         return not_there(request)
     branch = read_branch(row, before=request.GET.get("before", ""))
     wire = items.of_branch(row, branch)
-    context = {"items": drawn(wire), "conversation": {"id": row.public_id}}
+    context = {"items": drawn(wire, _leaf(row, branch)), "conversation": {"id": row.public_id}}
     html = render_to_string("chat/_items.html", context, request)
     return JsonResponse({"items": wire, "html": html, "earlier": branch.earlier})
 
@@ -88,12 +88,12 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
     agents = _agents(user)
     agent = _chosen(request, row, agents)
     running = any(message.is_running for message in branch.messages)
-    listed = _listed(user)
+    listed, words = _listed(user), strings()
     context = {
         "conversation": _conversation_json(row, branch, wire) if row else None,
-        "items": drawn(wire),
+        "items": drawn(wire, _leaf(row, branch)) if row else [],
         "earlier": branch.earlier,
-        "groups": _groups(listed),
+        "groups": groups_of(listed, words),
         "agents": agents,
         "agent": agent,
         "draft": request.GET.get("text") or _draft(user, row),
@@ -104,12 +104,17 @@ def _page(request: HttpRequest, row: Conversation | None) -> HttpResponseBase:
         "use": own_use(user),
         "idempotency_key": new_id(),
         "running": running,
-        "strings": {**strings(), "faults": faults.all_texts()},
+        "strings": {**words, "faults": faults.all_texts()},
     }
     boot = _boot(request, context, wire)
     if wants_json(request):
         return JsonResponse({**boot, "conversations": listed})
     return render(request, "chat/page.html", {**context, "boot": boot})
+
+
+def _leaf(row: Conversation, branch: Branch) -> str | None:
+    """The id of the message that ends the conversation, where it is on this page."""
+    return next((message.public_id for message in branch.messages if message.pk == row.leaf_id), None)
 
 
 def _boot(request: HttpRequest, context: dict[str, Any], wire: list[dict[str, Any]]) -> dict[str, Any]:
@@ -163,12 +168,18 @@ def _agent_json(agent: Agent) -> dict[str, Any]:
     return {
         "id": agent.public_id,
         "name": agent.name,
-        "description": agent.description,
+        "description": agent.description or _described(agent),
         "examples": list(agent.examples)[:3],
         "files": taking(agent).json(),
         "usable": not problem,
         "problem": problem,
     }
+
+
+def _described(agent: Agent) -> str:
+    """What an agent is that nobody described, in the person's language."""
+    is_demo = agent.kind == Agent.Kind.DEMO
+    return _("A built-in agent that answers with samples, without any network.") if is_demo else ""
 
 
 def _problem(agent: Agent) -> str:
@@ -208,18 +219,19 @@ def _listed(user: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The list under Today, Yesterday, the last seven days, and months."""
+def groups_of(listed: Iterable[dict[str, Any]], words: dict[str, str]) -> list[dict[str, Any]]:
+    """The list under Today, Yesterday, the last seven days, and months: as the page groups it, which knows
+    the person's time zone (`groupOf` in static/chat/sidebar.js). `words` are the page's strings."""
     today = timezone.localdate()
     groups: list[dict[str, Any]] = []
     for entry in listed:
         day = timezone.localtime(entry["updated_at"]).date()
         if day >= today:
-            label = _("Today")
+            label = words["today"]
         elif day == today - timedelta(days=1):
-            label = _("Yesterday")
-        elif day > today - timedelta(days=7):
-            label = _("Last seven days")
+            label = words["yesterday"]
+        elif day >= today - timedelta(days=7):
+            label = words["last_week"]
         else:
             label = formats.date_format(day, "YEAR_MONTH_FORMAT")
         if not groups or groups[-1]["label"] != label:

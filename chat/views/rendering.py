@@ -16,9 +16,9 @@ from chat.strings import strings
 _ENDED_PARTIAL = (State.STOPPED, State.FAILED, State.INTERRUPTED)
 
 
-def drawn(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def drawn(items: Iterable[dict[str, Any]], leaf: str | None) -> list[dict[str, Any]]:
     """What chat/_item.html draws, one for each question and each answer; reasoning and calls of
-    tools join their answer."""
+    tools join their answer. `leaf` is the id of the message that ends the branch: it may be continued."""
     found: list[dict[str, Any]] = []
     thoughts: dict[str, str] = {}
     for item in items:
@@ -29,7 +29,7 @@ def drawn(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         elif item["type"] == "client_tool_call":
             found[-1]["calls"].append(_call(item))
         else:
-            found.append(_answer(item, thoughts.get(item["id"], "")))
+            found.append(_answer(item, thoughts.get(item["id"], ""), is_leaf=item["id"] == leaf))
     return found
 
 
@@ -72,19 +72,21 @@ def _html(text: str) -> str:
     return mark_safe(markdown.render(text))  # noqa: S308 (render's output is an allow-list's)
 
 
-def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
+def _answer(item: dict[str, Any], thoughts: str, *, is_leaf: bool) -> dict[str, Any]:
     facts, text = item["stkweb"], item["content"][0]["text"]
     ended = facts["state"] not in (State.QUEUED, State.STREAMING)
     long = facts["stop_reason"] == "length" and facts["on_length"] != "off"
     cut = long or facts["state"] in _ENDED_PARTIAL
+    onward = ended and cut and bool(text) and is_leaf
     return {
         "kind": "answer",
         "id": item["id"],
         "html": _html(text),
+        "bare": not text,
         "created_at": datetime.fromisoformat(item["created_at"]),
         "agent_name": facts["agent"]["name"],
         "state": facts["state"],
-        "error": _error(facts["error"], bare=not text),
+        "error": _error(facts["error"], bare=not text, onward=onward),
         "usage": facts["usage"],
         "estimated": facts.get("estimated"),
         "duration_ms": facts["duration_ms"],
@@ -96,7 +98,7 @@ def _answer(item: dict[str, Any], thoughts: str) -> dict[str, Any]:
         "calls": [],
         **_place(item),
         "can_retry": ended,
-        "can_continue": ended and cut and bool(text),
+        "can_continue": onward,
     }
 
 
@@ -120,5 +122,5 @@ def _told(facts: dict[str, Any]) -> list[str]:
     return [texts[forms[name]].replace("{count}", str(facts[name])) for name in names]
 
 
-def _error(error: dict[str, Any] | None, *, bare: bool) -> dict[str, Any] | None:
-    return {**faults.text_of(error["code"], bare=bare), **error} if error else None
+def _error(error: dict[str, Any] | None, *, bare: bool, onward: bool) -> dict[str, Any] | None:
+    return {**faults.text_of(error["code"], bare=bare, onward=onward), **error} if error else None

@@ -167,6 +167,7 @@ class Stage:
             if self.thread
             else None
         )
+        leaf = self.items[-1]["id"] if self.items else None
         boot = {
             "user": "alice", "version": "1", "conversation": conversation, "agents": [self.agent],
             "agent": self.agent, "items": self.items, "send_key": "enter",
@@ -174,7 +175,7 @@ class Stage:
         }  # fmt: skip
         context = {
             "user": _User(), "request": _Request(), "csrf_token": "token", "theme": "light",
-            "conversation": conversation, "items": drawn(self.items), "groups": [], "running": False,
+            "conversation": conversation, "items": drawn(self.items, leaf), "groups": [], "running": False,
             "agents": [self.agent], "agent": self.agent, "draft": "", "idempotency_key": "k",
             "boot": boot, "strings": {**strings(), "faults": faults.all_texts()},
         }  # fmt: skip

@@ -109,9 +109,24 @@ def test_renaming_changes_list_heading_and_window(stage: Stage) -> None:
     assert stage.posts(f"/c/{THREAD}/rename/")[0][0] == {"title": "A better title"}
     assert stage.page.title() == "A better title · stkweb"
     assert "A better title" in titles(stage.page)
+    assert focused(stage.page) == "more-button", "it returns to what opened the dialog"
+
+
+def test_trying_again_twice_at_once_asks_once(stage: Stage) -> None:
+    ids = {"conversation": THREAD, "question": "Q1", "answer": "A2"}
+    stage.replies[f"/c/{THREAD}/retry/"] = (202, ids)
+    stage.page.evaluate("""() => {
+        const button = document.querySelector("#m-A1 [data-do=retry]");
+        button.click();
+        button.click();
+    }""")
+    stage.page.wait_for_selector("#m-A2.live")
+    assert len(stage.posts(f"/c/{THREAD}/retry/")) == 1
+    assert stage.page.locator(".toast").count() == 0
 
 
 def test_a_new_conversation_begins_in_place(stage: Stage) -> None:
+    stage.page.evaluate("document.activeElement.blur()")
     stage.page.keyboard.press("Control+Shift+O")
     stage.page.wait_for_selector("#empty:not([hidden])")
     assert stage.page.url.endswith("/")
@@ -181,6 +196,53 @@ def test_a_failed_answer_says_what_happened_what_was_kept_and_offers_one_way_on(
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        ("failed", "connection_lost", "Your question is kept. Try again."),
+        ("interrupted", "interrupted_restart", "Your question is kept. Try again."),
+        ("stopped", None, "Stopped before the first word."),
+    ],
+)
+def test_an_answer_that_ended_without_a_word_promises_no_text(
+    drawn_page: Callable[..., Stage], state: str, code: str | None, said: str
+) -> None:
+    """Arriving and drawn by the server: nothing is kept, there is nothing to copy or to continue."""
+    error = {"code": code, "params": {}, "retryable": True, "id": "01ERROR"} if code else None
+    ended = answer("A2", "", "Q2", state, error=error)
+    stage = drawn_page(ITEMS)
+    stage.open()
+    stage.event(type="thread.item.done", item=question("Q2", "Now?", "A1"))
+    stage.event(type="thread.item.added", item=answer("A2", "", "Q2", "queued"))
+    stage.event(type="thread.item.done", item=ended)
+    again = drawn_page([*ITEMS, question("Q2", "Now?", "A1"), ended])
+    again.open()
+    for page in (stage.page, again.page):
+        shown = " ".join(page.wait_for_selector("#m-A2 .state").inner_text().split())
+        assert said in shown
+        assert "had arrived" not in shown and "Continue" not in shown
+        assert page.locator("#m-A2 [data-do=copy]").count() == 0
+        assert page.locator("#m-A2 [data-do=retry]").count() == 1
+    assert stage.problems == again.problems == []
+
+
+def test_what_a_failure_advises_is_what_its_button_does(drawn_page: Callable[..., Stage]) -> None:
+    """Above the end of the conversation nothing is continued, arriving or drawn by the server."""
+    error = {"code": "connection_lost", "params": {}, "retryable": True, "id": "01ERROR"}
+    cut = [question("Q2", "Now?", "A1"), answer("A2", "Half of", "Q2", "failed", error=error)]
+    after = [question("Q3", "And now?", "A2"), answer("A3", "All of it.", "Q3")]
+    stage = drawn_page(ITEMS)
+    stage.open()
+    for item in [*cut, *after]:
+        stage.event(type="thread.item.done", item=item)
+    last, above = drawn_page([*ITEMS, *cut]), drawn_page([*ITEMS, *cut, *after])
+    ways = {last.open(): "Continue from here", above.open(): "Try again", stage.page: "Try again"}
+    for page, way in ways.items():
+        page.wait_for_selector(f"#m-A2 .state:has-text('What had arrived is kept. {way}.')")
+        assert page.inner_text("#m-A2 .state .button").strip() == way
+    assert stage.problems == last.problems == above.problems == []
+
+
 def test_an_answer_that_goes_on_says_so_above_its_text(drawn_page: Callable[..., Stage]) -> None:
     """One drawn by the server, one that arrives; the answer that was cut says nothing of it."""
     drawn = [
@@ -206,6 +268,7 @@ def test_an_answer_that_goes_on_says_so_above_its_text(drawn_page: Callable[...,
         ({"user": 1265, "enrichment": 578, "output": 361, "total": 2204}, None, "2,204 tokens"),
         ({"user": 12, "enrichment": None, "output": None, "total": 12}, None, "knowledge: not reported"),
         (None, None, "Tokens: not reported"),
+        ({"user": None, "enrichment": None, "output": None, "total": None}, None, "Tokens: not reported"),
         (None, 4120, "about 4,120 tokens (estimated)"),
         ({"user": 1, "enrichment": 2, "output": 3, "total": 6}, 41, "and about 41 tokens (estimated)"),
     ],

@@ -59,6 +59,7 @@ def test_a_hard_budget_says_limit_reset_and_whom_to_ask_and_keeps_all(server: Se
     strip = page.locator("#strip")
     expect(strip).to_contain_text("The budget of 0 tokens is used up until")
     expect(strip).to_contain_text("Ask Dora for more")
+    expect(strip).not_to_contain_text("You can send again in")
     expect(page.locator("#text")).to_have_value("/fast Hello")
     expect(page.locator(".given .file")).to_have_count(1)
     expect(page.locator(".question")).to_have_count(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from chat import faults
 from chat.agents.errors import CODES
@@ -245,12 +245,20 @@ def test_a_question_sent_after_the_session_ended_goes_out_after_signing_in(
     page = visit(server=server)
     ask(page, "/fast /echo before")
     ended(page)
-    server.rows("DELETE FROM django_session")
+
+    def late(route: Route) -> None:
+        server.rows("DELETE FROM django_session")
+        route.continue_()
+
+    # On its way: a session that ends before makes the page ask at once, wherever the person is.
+    page.route("**/messages/", late, times=1)
     page.fill("#text", "/fast /echo not lost")
     page.keyboard.press("Enter")
     expect(page.locator("#signin")).to_be_visible()
     page.fill("#signin-password", PASSWORD)
-    page.keyboard.press("Enter")
+    # The socket of the session that is over would be closed seconds later, and ask once more.
+    with page.expect_websocket():
+        page.keyboard.press("Enter")
     expect(answer(page)).to_contain_text("not lost")
     ended(page)
     expect(page.locator(".question.unsent")).to_have_count(0)

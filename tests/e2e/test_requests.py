@@ -47,9 +47,10 @@ class Count:
 
 def test_a_conversation_with_code_opens_cold_within_the_budget(visit: Visit) -> None:
     page = visit()
-    ask(page, CODE)
-    # All that the answer asked for while it was written has come.
-    expect(ended(page).locator("code .hljs-string").first).to_be_visible()
+    # All that the answer asks for has come, the person's own use last.
+    with page.expect_response("**/usage/now/"):
+        ask(page, CODE)
+        expect(ended(page).locator("code .hljs-string").first).to_be_visible()
     page.wait_for_load_state("networkidle")
     count = Count(page)
     page.reload()

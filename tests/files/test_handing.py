@@ -15,7 +15,7 @@ from chat import actions
 from chat.actions.refusals import Refused
 from chat.extract import kinds
 from chat.files import storing
-from chat.models import Agent, ContextFile, Conversation, Handing, LedgerEntry, State
+from chat.models import Agent, AuditEvent, ContextFile, Conversation, Handing, LedgerEntry, State
 from tests.agent_server import AgentServer, hang, refuse, say, usage
 from tests.files.conftest import Giver, docx, pdf, png
 from tests.serving import Serving, wait_for
@@ -356,6 +356,10 @@ def test_a_removed_file_keeps_its_name_and_is_handed_on_no_more(
     page = client_of(alice)
     assert page.post(f"/files/{file}/remove/", headers={"Accept": "application/json"}).status_code == 200
     assert page.get(f"/files/{file}/download/").status_code == 404
+    page.post(f"/files/{file}/remove/", headers={"Accept": "application/json"})  # is told once
+    event = AuditEvent.objects.get(action="file.deleted")
+    assert (event.actor, event.target) == ("alice", f"file:{file}")
+    assert event.data == {"conversation": first.conversation}, "its name may say what nobody else should know"
     item = page.get(f"/c/{first.conversation}/", headers={"Accept": "application/json"}).json()["items"][0]
     assert item["attachments"][0]["name"] == "a.txt" and item["attachments"][0]["stkweb"]["gone"] is True
     serving.ended(serving.ask(alice, "two", first.conversation))

@@ -12,6 +12,7 @@ from django.test import Client
 from chat.actions import sharing
 from chat.models import Conversation
 from chat.sharing.snapshot import Shown
+from chat.views import share_tickets
 from tests.files.conftest import Giver
 from tests.files.test_keeping import carry
 from tests.sharing.conftest import PASSPHRASE, Link, _fresh_counters, share
@@ -40,6 +41,15 @@ def test_files_are_off_until_they_are_switched_on(
 ) -> None:
     page = client_of().get(share(thread, audience="anyone").path).content.decode()
     assert "plan.html" not in page and "files/1/" not in page
+
+
+@pytest.mark.parametrize("state", ["checking", "refused", "gone"])
+def test_a_file_that_is_not_there_is_not_offered(
+    state: str, thread: Conversation, share: Callable[..., Link]
+) -> None:
+    thread.files.update(state=state)
+    link = share(thread, Shown(["files"]), audience="anyone")
+    assert "plan.html" not in link.row.versions.get().content
 
 
 def test_a_reader_downloads_them_through_the_link_until_it_is_revoked(
@@ -75,6 +85,16 @@ def test_a_ticket_of_one_link_opens_no_other(
     one, other = (share(thread, Shown(["files"]), audience="anyone") for _ in range(2))
     found = address(client_of().get(one.path).content.decode(), one)
     assert client_of().get(found.replace(one.token, other.token)).status_code == 404
+
+
+def test_a_ticket_is_good_for_half_a_day(
+    thread: Conversation, share: Callable[..., Link], client_of: Callable[..., Client], monkeypatch: Any
+) -> None:
+    link = share(thread, Shown(["files"]), audience="anyone")
+    found = address(client_of().get(link.path).content.decode(), link)
+    assert share_tickets.LIFE == 12 * 3600
+    monkeypatch.setattr(share_tickets, "LIFE", -1)
+    assert client_of().get(found).status_code == 404
 
 
 @pytest.mark.parametrize("number", [0, 2, 99])

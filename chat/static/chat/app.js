@@ -349,7 +349,7 @@ export function verbs(here) {
     "send-now": () => composer.flush(),
     "take-back": () => composer.takeBack(),
     example: (_id, target) => (composer.set(target.textContent.trim()), composer.field.dispatchEvent(new Event("input")), composer.focus()),
-    rename: () => ($("more").hidePopover(), page.id && sidebar.rename(page.id)),
+    rename: () => ($("more").hidePopover(), page.id && sidebar.rename(page.id, $("more-button"))),
     delete: () => ($("more").hidePopover(), page.id && sidebar.remove(page.id)),
     files: async () => {
       $("more").hidePopover();
@@ -372,7 +372,11 @@ export function verbs(here) {
     return true;
   }
 
+  let turning = false;
   async function turn(verb, answer) {
+    // A double click asks once, and is not told that it was refused the second time.
+    if (turning) return false;
+    turning = true;
     try {
       const reply = await request(`/c/${page.id}/${verb}/`, { json: { answer } });
       if (verb === "retry") {
@@ -386,6 +390,8 @@ export function verbs(here) {
       if (error.code === "signed_out") here.signIn();
       else failed(error, () => turn(verb, answer));
       return false;
+    } finally {
+      turning = false;
     }
   }
 

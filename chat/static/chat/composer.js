@@ -16,6 +16,8 @@ const LEAVING = 60_000;
 const NEAR = 0.8;
 /** Seconds after which an unsent question is tried again. */
 const AGAIN = 5;
+/** Seconds that are counted down; of a longer wait the sentence says the moment. */
+const COUNTED = 300;
 
 /** @typedef {{text: string, agent: string, parent?: string, files?: string[], attachments?: any[], conversation: string|null, key: string}} Sent */
 
@@ -345,7 +347,7 @@ export class Composer {
     const text = [error.message, error.kept, error.next].filter(Boolean).join(" ");
     alarm(text);
     if (error.budget) this.#note(text, "refused warn", t("go_over"), () => this.#goOver(error.budget));
-    else if (error.retryAfter) this.#countdown(text, error.retryAfter);
+    else if (error.retryAfter && error.retryAfter <= COUNTED) this.#countdown(text, error.retryAfter);
     else this.#note(text, "refused bad");
     return undefined;
   }

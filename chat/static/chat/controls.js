@@ -151,7 +151,7 @@ export class Connection {
     if (outcome !== "in") return password.select();
     password.value = "";
     dialog.close();
-    this.socket.connect();
+    this.socket.renew();
     this.page.back();
     this.page.signedIn();
   }

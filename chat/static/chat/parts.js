@@ -99,9 +99,9 @@ function paused(way, seconds) {
 /** How an answer ended, where it did not end well, and the one way on. @param {Item} item @param {Open} open */
 export function notice(item, { idle, onward }) {
   const { state, error } = item.stkweb ?? {};
-  if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, t("stopped"))));
+  if (state === "stopped") return h("div", { class: "state stopped" }, icon("stop"), h("div", {}, h("p", {}, stopped(item))));
   if (state !== "failed" && state !== "interrupted") return null;
-  const fault = faultOf(error);
+  const fault = faultOf(error, !textOf(item), onward);
   const way = NEEDS_OTHER_WORDS.has(error?.code ?? "") ? main("edit-question", t("edit_question"), "edit")
     : onward ? main("continue", t("continue"), "continue")
     : main("retry", t("retry"), "retry");
@@ -111,20 +111,26 @@ export function notice(item, { idle, onward }) {
       error?.id && h("p", { class: "ref" }, t("error_id"), " ", h("code", {}, error.id))));
 }
 
+/** @param {Item} item */
+const stopped = (item) => t(textOf(item) ? "stopped" : "stopped_bare");
+
 /** The quiet row under an answer: its tokens, and what may be done with it. @param {Item} item @param {Open} open */
 export function foot(item, { idle, onward }) {
   const { state, usage, estimated } = item.stkweb ?? {};
   const failed = state === "failed" || state === "interrupted";
-  const acts = h("div", { class: "acts" }, siblings(item), button("copy", t("copy"), "copy"),
+  const acts = h("div", { class: "acts" }, siblings(item), Boolean(textOf(item)) && button("copy", t("copy"), "copy"),
     idle && (!failed || onward) && button("retry", t("retry"), "retry"),
     idle && !failed && onward && button("continue", t("continue"), "continue"));
   return h("div", { class: "foot" }, tokens(usage, estimated), acts);
 }
 
-/** The three sentences for an error. @param {any} error @param {boolean} [bare] whether nothing of the answer had arrived */
-export function faultOf(error, bare = false) {
+/**
+ * The three sentences for an error.
+ * @param {any} error @param {boolean} bare whether nothing of the answer had arrived @param {boolean} onward whether it may be continued
+ */
+function faultOf(error, bare, onward) {
   const told = strings.faults?.[error?.code] ?? strings.faults?.internal ?? {};
-  const known = bare ? { ...told, ...told.bare } : told;
+  const known = { ...told, ...(bare && told.bare), ...(!onward && told.bare && { next: told.bare.next }) };
   const params = error?.params ?? {};
   const said = (name) => fill(known[name] ?? "", params);
   return { sentence: said("sentence") || t("failed"), kept: said("kept"), next: said("next") };
@@ -211,8 +217,8 @@ export function budgetText({ scope, name, percent, limit, currency, resets_at: r
 /** Says how an answer ended, once. @param {Item} item */
 export function announceEnd(item) {
   const state = item.stkweb?.state;
-  if (state === "failed" || state === "interrupted") return alarm(faultOf(item.stkweb?.error).sentence);
-  if (state === "stopped") return say(t("stopped"));
+  if (state === "failed" || state === "interrupted") return alarm(faultOf(item.stkweb?.error, false, true).sentence);
+  if (state === "stopped") return say(stopped(item));
   say(t("ready", { count: textOf(item).split(/\s+/).filter(Boolean).length }));
 }
 

@@ -206,11 +206,11 @@ export class Sidebar {
     return /** @type {HTMLElement|null} */ (this.rows.get(id)?.element?.firstElementChild ?? null);
   }
 
-  /** @param {string} id */
-  async rename(id) {
+  /** @param {string} id @param {HTMLElement} [opener] where the focus returns to; else to the conversation */
+  async rename(id, opener) {
     const row = this.rows.get(id);
     const title = await ask(t("rename_title"), t("new_title"), row?.title ?? "");
-    this.#link(id)?.focus();
+    (opener ?? this.#link(id))?.focus();
     if (!title || title === row?.title) return;
     try {
       await request(`/c/${id}/rename/`, { json: { title } });
