@@ -12,12 +12,13 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import checks  # noqa: F401 (registers itself)
-        from chat.actions import share_openings, sharing, signing
+        from chat.actions import rollups, share_openings, sharing, signing
         from chat.turns import runtime
 
         signing.listen()
         runtime.chores.append((sharing.CLOSING, sharing.close_expired))
         runtime.chores.append((share_openings.INTERVAL, share_openings.write))
+        runtime.chores.append((rollups.CLOSING, rollups.close))
 
 
 class AdministrationConfig(admin_apps.AdminConfig):

@@ -16,26 +16,31 @@ from chat.audit.periods import midnight, midnight_from
 from chat.audit.summing import Statement, of_rollups, of_rows, stored, whole
 from chat.audit.sums import BY, Part, Report
 from chat.models import RollupKey, RollupState
-from chat.models.rollups import DIMENSIONS, HOUR, IN_FACE, NULLABLE, SUMS, face_of
+from chat.models.rollups import DIMENSIONS, HOUR, IN_FACE, NULLABLE, SUMS, face_of, month_of
 
 Range = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is: everything that calls were told apart by but their purpose and end, by its number, and
-    the zone in which days were added up; None while they are not all there."""
+    """What there is: everything that calls were told apart by but their purpose and end, by its number; the
+    zone in which days were added up, None while they are not all there; and until when days are closed."""
 
     keys: dict[int, dict[str, Any]]
     zone: ZoneInfo | None
+    closed: int
 
 
 def keys() -> Known:
     """All that a page with several sums needs to know of the roll-ups; one query."""
-    zone = RollupState.objects.filter(pk=1, ready=True).values("zone")[:1]
-    rows = list(RollupKey.objects.filter(face="a").annotate(zone=Subquery(zone)).values())
-    name = rows[0]["zone"] if rows else None
-    return Known({row["id"]: dict(row) for row in rows}, ZoneInfo(name) if name else None)
+    state = RollupState.objects.filter(pk=1, ready=True)
+    zone, closed = (Subquery(state.values(name)[:1]) for name in ("zone", "closed"))
+    rows: list[dict[str, Any]]
+    rows = [*map(dict, RollupKey.objects.filter(face="a").annotate(zone=zone, closed=closed).values())]
+    there = {row["id"]: row for row in rows}
+    if rows and rows[0]["zone"]:
+        return Known(there, ZoneInfo(rows[0]["zone"]), rows[0]["closed"])
+    return Known(there, None, 0)
 
 
 def report(
@@ -62,7 +67,7 @@ def reports(asked: Sequence[tuple[Filter, Collection[str]]], known: Known | None
         if filter.of_rows:
             rows.append(_of_rows(at, filter, filter.start, filter.end))
             continue
-        ranges, rest = pieces(filter.start.timestamp(), filter.end.timestamp(), known.zone)
+        ranges, rest = pieces(filter.start.timestamp(), filter.end.timestamp(), known)
         face = face_of(filter.chosen | {column for one in by for column in BY[one]}, "dm")
         rollups += [_of_rollups(at, filter, face, piece) for piece in ranges]
         rows += [_of_rows(at, filter, start, end) for start, end in rest]
@@ -72,11 +77,15 @@ def reports(asked: Sequence[tuple[Filter, Collection[str]]], known: Known | None
 
 
 def pieces(
-    start: float, end: float, zone: ZoneInfo | None
+    start: float, end: float, known: Known | None
 ) -> tuple[list[Range], list[tuple[datetime, datetime]]]:
-    """[start, end) as ("m" | "d" | "h", from, until) in whole months and days of `zone` and hours of UTC
-    beside them, and what is left of hours. Without a zone, in hours alone."""
-    ranges, beside = _days_of(start, end, zone) if zone is not None else ([], [(start, end)])
+    """[start, end) as ("m" | "d" | "h", from, until) in whole months and days of the roll-ups' zone and hours
+    of UTC beside them, and what is left of hours. Without `known` or its zone, in hours alone."""
+    zone = known.zone if known else None
+    if known and zone:
+        ranges, beside = _days_of(start, end, zone, month_of(known.closed, str(zone)))
+    else:
+        ranges, beside = [], [(start, end)]
     rest = []
     for low, high in beside:
         first, last = int(-(-low // HOUR) * HOUR), int(high // HOUR * HOUR)
@@ -86,13 +95,15 @@ def pieces(
     return ranges, [(_moment(low), _moment(high)) for low, high in rest if low < high]
 
 
-def _days_of(start: float, end: float, zone: ZoneInfo) -> tuple[list[Range], list[tuple[float, float]]]:
-    """The whole months of a period, the days beside them, and what is beside these."""
+def _days_of(
+    start: float, end: float, zone: ZoneInfo, closed: int
+) -> tuple[list[Range], list[tuple[float, float]]]:
+    """The whole months of a period that ended by `closed`, the days beside them, and what is beside these."""
     low = midnight_from(_moment(start), zone)
     high = midnight(_moment(end).astimezone(zone).date(), zone)
     if low >= high:
         return [], [(start, end)]
-    month, until = _month_from(low), high.replace(day=1)
+    month, until = _month_from(low), min(high.replace(day=1), _moment(closed).astimezone(zone))
     if month < until:
         ranges = [("d", low, month), ("m", month, until), ("d", until, high)]
     else:

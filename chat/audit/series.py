@@ -61,13 +61,13 @@ def _read(wanted: Wanted, edges: list[float], step: Step, known: Known | None) -
     and the spans' where that is less; else from hours."""
     if wanted.filter.of_rows:
         return of_entries(wanted, edges)
-    zone = (known or reading.keys()).zone if step == "day" else None
-    if zone is not None:
-        nearest = [nearest_midnight(edge, zone) for edge in edges]
+    known = (known or reading.keys()) if step == "day" else None
+    if known and known.zone:
+        nearest = [nearest_midnight(edge, known.zone) for edge in edges]
         if nearest == edges:
             return of_days(wanted, edges)
         if "last" not in wanted.sums and len(edges) > FEW:
-            return shifted(wanted, edges, nearest)
+            return shifted(wanted, edges, nearest, known.closed)
     return of_hours(wanted, edges)
 
 

@@ -1,4 +1,5 @@
-"""What a series is read from: days of the roll-ups, their hours, and rows for what is left of an hour.
+"""What a series is read from: days of the roll-ups, their hours, what is before cuts in these, and rows for
+what is left of an hour.
 
 A day of one zone is the day of another, nearest to it, with some hours more at one end and fewer at the
 other. Those are read beside whole days, instead of all hours of them.
@@ -10,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from chat.audit.filters import Filter
 from chat.audit.periods import midnight
 from chat.audit.reading import pieces
 from chat.audit.summing import Range, Statement, apart, of_rollups, of_rows, second, stored, whole
-from chat.models.rollups import HOUR, NULLABLE, SUMS, face_of
+from chat.models.rollups import CUTS, DAY, HOUR, NULLABLE, SUMS, face_of
 
 #: (number of a span, dimensions, sums)
 Found = Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
@@ -43,18 +43,24 @@ class Wanted:
 
     def days(self, start: int, end: int) -> Statement:
         """By the roll-ups' own days, whose numbers are the seconds at which they begin."""
-        face = face_of(self.told, "d")
+        return self._each("d", f"r.start >= {start} AND r.start < {end}")
+
+    def cuts(self, moments: Sequence[int]) -> Statement:
+        """By cuts, whose numbers are their seconds."""
+        return self._each("c", f"r.start IN ({', '.join(map(str, moments))})")
+
+    def _each(self, span: str, within: str) -> Statement:
+        face = face_of(self.told, span)
         chosen, parameters = self.filter.sql("k")
         told, joined = "".join(f", k.{name}" for name in self.names), ""
         if told:
             joined = f" JOIN chat_rollupkey k ON k.id = r.key{chosen}"
-        elif chosen:  # no join: the days come in their order and need no sorting
+        elif chosen:  # no join: they come in their order and need no sorting
             keys = f"SELECT k.id FROM chat_rollupkey k WHERE k.face = '{face}'{chosen}"  # noqa: S608 (own names)
             chosen = f" AND r.key IN ({keys})"
         return (
             f"SELECT r.start{told}, {of_rollups(self.sums)} FROM chat_rollup r{joined}"  # noqa: S608 (as above)
-            f" WHERE r.grain = '{face}d' AND r.start >= {start} AND r.start < {end}"
-            f"{'' if joined else chosen} GROUP BY r.start{told}",
+            f" WHERE r.grain = '{face}{span}' AND {within}{'' if joined else chosen} GROUP BY r.start{told}",
             parameters,
         )
 
@@ -136,35 +142,39 @@ def nearest_midnight(at: float, zone: ZoneInfo) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What lies between two moments is taken away from one span and given to another, each by its number."""
+    """What lies between two moments is taken away from one span and given to another, each by its number.
+    `what` it is read as: "h" for hours, "c" for what is before a cut (at `end`), or "rows"."""
 
-    hours: bool
+    what: str
     start: float
     end: float
     giver: int
     taker: int
 
 
-def _moves(edges: Sequence[float], nearest: Sequence[int]) -> Iterator[Move]:
-    """From midnights to the edges near them: whole hours, and at both ends at most half an hour that these
-    are too much or too little. What an edge goes back over becomes the later span's, what it goes forward
-    over the earlier one's."""
+def _moves(edges: Sequence[float], nearest: Sequence[int], closed: int) -> Iterator[Move]:
+    """From midnights to the edges near them: whole hours, and at both ends what these are too much or too
+    little: before a cut where it has sums, else at most half an hour of rows. What an edge goes back over
+    becomes the later span's, what it goes forward over the earlier one's."""
     for at, (edge, day) in enumerate(zip(edges, nearest, strict=True)):
-        way = pairwise((day, _hour(day), _hour(edge), edge))
-        for hours, (a, b) in zip((False, True, False), way, strict=True):
+        (first, out), (last, back) = _hour(day, closed), _hour(edge, closed)
+        for what, a, b in ((out, day, first), ("h", first, last), (back, last, edge)):
             if b < a:
-                yield Move(hours, b, a, at - 1, at)
+                yield Move(what, b, a, at - 1, at)
             elif a < b:
-                yield Move(hours, a, b, at, at - 1)
+                yield Move(what, a, b, at, at - 1)
 
 
-def _hour(at: float) -> int:
-    """The whole hour nearest to a moment."""
-    return int((at + HOUR / 2) // HOUR * HOUR)
+def _hour(at: float, closed: int) -> tuple[int, str]:
+    """A whole hour near a moment, and what the rest is read as: that before a cut, else the nearest."""
+    if at % DAY in CUTS and at <= closed:
+        return int(at // HOUR * HOUR), "c"
+    return int((at + HOUR / 2) // HOUR * HOUR), "rows"
 
 
-def shifted(wanted: Wanted, edges: Sequence[float], nearest: Sequence[int]) -> Found:
+def shifted(wanted: Wanted, edges: Sequence[float], nearest: Sequence[int], closed: int) -> Found:
     """By the spans between `edges`, from the days between `nearest` and what lies from one to the other.
+    `closed`: until when days are closed.
 
     What is left of a sum when some is taken away may be 0 or nothing reported. Where that cannot be told,
     the span is read by its hours.
@@ -172,25 +182,39 @@ def shifted(wanted: Wanted, edges: Sequence[float], nearest: Sequence[int]) -> F
     given: Parts = {}
     taken: Parts = {}
     last = len(edges) - 2
-    moves = list(enumerate(_moves(edges, nearest)))
-    hours = [(n, int(move.start), int(move.end)) for n, move in moves if move.hours]
-    rows = [(n, _moment(move.start), _moment(move.end)) for n, move in moves if not move.hours]
-    statements = [wanted.days(nearest[0], nearest[-1])]
-    statements += ([wanted.hours(hours)] if hours else []) + ([wanted.rows(rows)] if rows else [])
+    asked = _asked(wanted, list(_moves(edges, nearest, closed)))
+    statements = [wanted.days(nearest[0], nearest[-1]), *(statement for statement, _moves in asked)]
     for place, number, key, sums in wanted.read(*statements):
         if place == 0:
             _join(given, bisect_right(nearest, number) - 1, key, sums)
             continue
-        move = moves[number][1]
-        for parts, span in ((given, move.taker), (taken, move.giver)):
-            if 0 <= span <= last:
-                _join(parts, span, key, sums)
+        for move in asked[place - 1][1][number]:
+            for parts, span in ((given, move.taker), (taken, move.giver)):
+                if 0 <= span <= last:
+                    _join(parts, span, key, sums)
     unsure = {place[0] for place in taken if not _without(given[place], taken[place])}
     for (span, _), (key, sums) in given.items():
         if sums["calls"] and span not in unsure:
             yield span, key, sums
     if unsure:
         yield from of_hours(wanted, edges, sorted(unsure))
+
+
+def _asked(wanted: Wanted, moves: Iterable[Move]) -> list[tuple[Statement, dict[int, list[Move]]]]:
+    """What reads moves, and which of them are of each number that it gives."""
+    of: dict[str, dict[int, list[Move]]] = {"h": {}, "c": {}, "rows": {}}
+    for number, move in enumerate(moves):
+        of[move.what].setdefault(int(move.end) if move.what == "c" else number, []).append(move)
+    found = []
+    if hours := of["h"]:
+        ranges = [(n, int(move.start), int(move.end)) for n, (move,) in hours.items()]
+        found.append((wanted.hours(ranges), hours))
+    if cuts := of["c"]:
+        found.append((wanted.cuts([*cuts]), cuts))
+    if rows := of["rows"]:
+        moments = [(n, _moment(move.start), _moment(move.end)) for n, (move,) in rows.items()]
+        found.append((wanted.rows(moments), rows))
+    return found
 
 
 def _join(parts: Parts, span: int, key: dict[str, Any], sums: dict[str, Any]) -> None:

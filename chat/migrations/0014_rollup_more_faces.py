@@ -1,4 +1,4 @@
-"""Roll-ups in eleven faces, so that each page reads few sums; they are made again from the ledger."""
+"""Roll-ups in eleven faces, so that each page reads few sums; a later migration makes them from the ledger."""
 
 from __future__ import annotations
 
@@ -18,15 +18,6 @@ FACES = (
     ("e", "person and end"), ("n", "all but the person"), ("b", "all but the end"),
     ("s", "all but the purpose"), ("f", "everything"),
 )  # fmt: skip
-
-
-def _fill(apps, schema_editor):
-    # As the product does it. A later migration that changes the roll-ups makes them again itself, and
-    # then this one need not.
-    from chat.actions.rollups import rebuild
-
-    if apps.get_model("chat", "LedgerEntry").objects.exists():
-        rebuild()
 
 
 class Migration(migrations.Migration):
@@ -83,5 +74,4 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["key", "grain", "start"], name="rollup_of_key")],
             },
         ),
-        migrations.RunPython(_fill, migrations.RunPython.noop),
     ]

@@ -6,34 +6,38 @@ Inside the transaction that appends the entries, and as cheap as can be: each tu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import orjson
 from django.db import connection, transaction
 
-from chat.models.execution import change
+from chat.models.execution import Statement, change
 from chat.models.rollups import (
     COUNTS,
     DIMENSIONS,
+    FACES,
     FIRST,
     FIRST_BOUNDS,
-    GRAINS,
     HOUR,
     IN_FACE,
     NULLABLE,
     QUARTER,
     SUMS,
     TOLD,
+    cuts_after,
+    day_and_month,
+    month_of,
 )
 
 Dimensions = tuple[Any, ...]
+#: The spans that a call is in: letters as in FACES, and when each begins in seconds since 1970, or ends
+#: where it is what is before a cut.
+Spans = tuple[tuple[str, int], ...]
 Sums = list[int | None]
 Place = tuple[str, int, int]
-Keys = dict[int, tuple[Any, ...]]
 Found = dict[Place, Sums]
 
 
@@ -41,12 +45,13 @@ Found = dict[Place, Sums]
 
 
 @lru_cache(maxsize=4096)
-def spans(quarter: int, zone: str) -> tuple[int, int]:
-    """When the day and the month of `zone` that hold a quarter of an hour begin; all in seconds since
-    1970."""
-    local = datetime.fromtimestamp(quarter, ZoneInfo(zone))
-    day = datetime(local.year, local.month, local.day, tzinfo=local.tzinfo)
-    return int(day.timestamp()), int(day.replace(day=1).timestamp())
+def spans_of(quarter: int, zone: str, closed: int) -> Spans:
+    """The spans to which calls of a quarter of an hour are added; `zone` and `closed` are the state's."""
+    day, month = day_and_month(quarter, zone)
+    found = [("h", quarter - quarter % HOUR), ("d", day)]
+    if month < month_of(closed, zone):
+        found.append(("m", month))
+    return *found, *(("c", at) for at in cuts_after(quarter) if at <= closed)
 
 
 def key_of(face: str, dimensions: Dimensions) -> int:
@@ -74,14 +79,17 @@ def rows_of(dimensions: Dimensions) -> tuple[tuple[Any, ...], ...]:
     return full, *((ids[face], face, *none, *values) for face, values in told.items())
 
 
+#: The faces that have sums of each span.
+_FACES_OF: Final = {
+    span: tuple(face for face, (_parts, has) in FACES.items() if span in has) for span in "hdmc"
+}
+
+
 @lru_cache(maxsize=16384)
-def _places(
-    dimensions: Dimensions, hour: int, day: int, month: int, grains: Sequence[str]
-) -> tuple[Place, ...]:
+def _places(dimensions: Dimensions, spans: Spans) -> tuple[Place, ...]:
     full, *others = rows_of(dimensions)
     ids = {"f": full[0], **{row[1]: row[0] for row in others}}
-    starts = {"h": hour, "d": day, "m": month}
-    return tuple((grain, starts[grain[1]], ids[grain[0]]) for grain in grains)
+    return tuple((face + span, start, ids[face]) for span, start in spans for face in _FACES_OF[span])
 
 
 # -- adding up -------------------------------------------------------------------------------------
@@ -110,18 +118,14 @@ def plus(left: Sums, right: Sums) -> Sums:
     return found
 
 
-def fold(
-    parts: Iterable[tuple[Dimensions, datetime, Sums]], zone: str, grains: Sequence[str] = GRAINS
-) -> tuple[set[Dimensions], Found]:
-    """What was told apart, and what is to be added to which place, of sums that are of one hour and one
-    day each, with a moment in both."""
+def fold(parts: Iterable[tuple[Dimensions, Spans, Sums]]) -> tuple[set[Dimensions], Found]:
+    """What was told apart, and what is to be added to which place, of sums of calls that are in the same
+    spans each."""
     told: set[Dimensions] = set()
     found: Found = {}
-    for dimensions, moment, added in parts:
+    for dimensions, spans, added in parts:
         told.add(dimensions)
-        seconds = int(moment.timestamp())
-        day, month = spans(seconds - seconds % QUARTER, zone)
-        for place in _places(dimensions, seconds - seconds % HOUR, day, month, tuple(grains)):
+        for place in _places(dimensions, spans):
             found[place] = plus(found[place], added) if place in found else added
     return told, found
 
@@ -154,53 +158,23 @@ _INTO: Final = (
 ONTO: Final = f" WHERE true ON CONFLICT (grain, start, key) DO UPDATE SET {', '.join(map(_added, SUMS))}"
 
 
-def insert(statement: tuple[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    """Run an INSERT of many rows, given as what is before and after its values.
-
-    Numbers are written into the statement on PostgreSQL, whose driver takes longer for each parameter;
-    SQLite rather meets the statement again.
-    """
-    before, after = statement
-    plain = connection.vendor == "postgresql"
-    for start in range(0, len(rows), MOST):
-        parameters: list[Any] = []
-        values = [_values(row, parameters, plain) for row in rows[start : start + MOST]]
-        change(f"{before}{', '.join(values)}{after}", parameters)
-
-
-def _values(row: Sequence[Any], parameters: list[Any], plain: bool) -> str:
-    if not plain:
-        parameters += row
-        return _marks(len(row))
-    marks = []
-    for value in row:
-        if value is None:
-            marks.append("NULL")
-        elif value.__class__ is int:
-            marks.append(str(value))
-        else:
-            marks.append("%s")
-            parameters.append(value)
-    return f"({', '.join(marks)})"
-
-
-@lru_cache(maxsize=64)
-def _marks(count: int) -> str:
-    return f"({', '.join(['%s'] * count)})"
-
-
 #: The full keys that are known to be there, as of one edition of the roll-ups: (edition, their ids).
 _there: tuple[int, set[int]] = (0, set())
 
 
-def add(entries: Iterable[Any], zone: str, edition: int) -> None:
-    """Add entries that were just written. Inside their transaction; `zone` and `edition` are the state's."""
+def statements(entries: Iterable[Any], zone: str, edition: int, closed: int) -> list[Statement]:
+    """What adds entries that are being written to the sums, to be executed in their transaction. Writes
+    the keys that are missing. The numbers are the state's."""
     global _there
     parts = (
-        (tuple(getattr(entry, name) for name in DIMENSIONS), entry.ended_at, sums_of(entry))
+        (
+            tuple(getattr(entry, name) for name in DIMENSIONS),
+            _spans(entry.ended_at, zone, closed),
+            sums_of(entry),
+        )
         for entry in entries
     )
-    told, found = fold(parts, zone)
+    told, found = fold(parts)
     if _there[0] != edition:
         _there = (edition, set())
     known = _there[1]
@@ -208,7 +182,12 @@ def add(entries: Iterable[Any], zone: str, edition: int) -> None:
     if unseen:
         write_keys(unseen.values())
         transaction.on_commit(lambda: known.update(unseen))
-    _add(found)
+    return _upserts(found)
+
+
+def _spans(moment: datetime, zone: str, closed: int) -> Spans:
+    second = int(moment.timestamp())
+    return spans_of(second - second % QUARTER, zone, closed)
 
 
 def write_keys(told: Iterable[Dimensions]) -> None:
@@ -221,26 +200,32 @@ def write_keys(told: Iterable[Dimensions]) -> None:
             cursor.execute(f"SELECT id FROM chat_rollupkey WHERE id IN ({ids})")  # noqa: S608 (numbers)
             for (known,) in cursor.fetchall():
                 del rows[known]
-    insert(_KEY, list({row[0]: row for faces in rows.values() for row in faces}.values()))
+    missing = list({row[0]: row for faces in rows.values() for row in faces}.values())
+    for start in range(0, len(missing), MOST):
+        some = missing[start : start + MOST]
+        marks = ", ".join([_marks(len(KEY_COLUMNS))] * len(some))
+        change(f"{_KEY[0]}{marks}{_KEY[1]}", [value for row in some for value in row])
 
 
-def _add(found: Found) -> None:
-    """Add sums to what is there. A call's places all get the same, which is sent once."""
+def _upserts(found: Found) -> list[Statement]:
+    """What adds sums to what is there. Those of many places are the same, and are sent once."""
     plain = connection.vendor == "postgresql"
-    alike: dict[int, tuple[Sums, list[Place]]] = {}
+    alike: dict[tuple[int | None, ...], list[Place]] = {}
     for place, sums in found.items():
-        alike.setdefault(id(sums), (sums, []))[1].append(place)
-    for sums, places in alike.values():
-        parameters: list[Any] = []
-        if plain:
-            tail = _values(sums, parameters, plain)[1:-1]
-            marks = ", ".join([f"('{grain}', {start}, {key})" for grain, start, key in places])
-            change(f"{_INTO}{tail} FROM (VALUES {marks}) v{ONTO}", parameters)
-        else:
-            parameters += sums
-            for place in places:
-                parameters += place
-            change(_upsert(len(places)), parameters)
+        alike.setdefault(tuple(sums), []).append(place)
+    if plain:  # its driver takes longer for each parameter; SQLite rather meets the statement again
+        return [(_plain(sums, places), ()) for sums, places in alike.items()]
+    return [
+        (_upsert(len(places)), [*sums, *(value for place in places for value in place)])
+        for sums, places in alike.items()
+    ]
+
+
+def _plain(sums: Iterable[int | None], places: Iterable[Place]) -> str:
+    """The statement with its numbers in it."""
+    tail = ", ".join("NULL" if value is None else str(int(value)) for value in sums)
+    marks = ", ".join([f"('{grain}', {start}, {key})" for grain, start, key in places])
+    return f"{_INTO}{tail} FROM (VALUES {marks}) v{ONTO}"
 
 
 @lru_cache(maxsize=64)
@@ -249,20 +234,25 @@ def _upsert(places: int) -> str:
     return f"{_INTO}{_marks(len(SUMS))[1:-1]} FROM (VALUES {marks}) v{ONTO}"
 
 
+@lru_cache(maxsize=64)
+def _marks(count: int) -> str:
+    return f"({', '.join(['%s'] * count)})"
+
+
 __all__ = [
     "ONTO",
     "Dimensions",
     "Found",
     "Place",
+    "Spans",
     "Sums",
-    "add",
     "counted",
     "fold",
-    "insert",
     "key_of",
     "plus",
     "rows_of",
-    "spans",
+    "spans_of",
+    "statements",
     "sums_of",
     "write_keys",
 ]

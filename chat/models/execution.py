@@ -14,6 +14,9 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+#: A statement and its values.
+Statement = tuple[str, Sequence[Any]]
+
 
 def fetch(statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
     """Execute `statement` (placeholders are %s); its first row, None when there is none."""
@@ -38,6 +41,17 @@ def change(statement: str, values: Sequence[Any]) -> int:
             return int(cursor.rowcount)
     with db.wrap_database_errors:
         return int(db.connection.execute(_marked(statement), values).rowcount)
+
+
+def change_all(statements: Sequence[Statement]) -> None:
+    """Execute statements that give no rows, one after the other; on PostgreSQL in one exchange."""
+    db = connections[DEFAULT_DB_ALIAS]
+    if db.vendor == "postgresql":
+        together = [value for _statement, values in statements for value in values]
+        change("; ".join(statement for statement, _values in statements), together)
+        return
+    for statement, values in statements:
+        change(statement, values)
 
 
 def change_each(statement: str, rows: Sequence[Sequence[Any]]) -> int:

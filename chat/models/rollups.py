@@ -1,17 +1,20 @@
-"""Sums of the ledger by hour, day and month, kept in the transaction that adds its rows.
+"""Sums of the ledger by hour, day and month: hours and days kept in the transaction that adds its rows, the
+others made when their day is over.
 
 Several faces of the same calls, each with what its readers need told apart and no more (see Face). A face
-is summed by hour, by day and by month as far as pages read it so. Hours begin with the hours of UTC,
-days and months with those of one time zone, which stands in `RollupState`: a midnight may lie within an
-hour. Anything here can be made again from the ledger; chat/models/adding.py adds to it, chat/audit alone
-reads it.
+is summed by the spans that pages read of it. Hours begin with the hours of UTC, days and months with those
+of one time zone, which stands in `RollupState`: a midnight may lie within an hour. Anything here can be
+made again from the ledger; chat/models/adding.py adds to it, chat/audit alone reads it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.utils import timezone
@@ -36,8 +39,16 @@ COUNTS: Final = (*OUTCOMES, *CERTAINTIES)
 SUMS: Final = ("calls", "priced", *NULLABLE, *FIRST, *COUNTS, "last")
 
 HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 #: Every zone's days have begun with a quarter of an hour of UTC since 1972.
 QUARTER: Final = 900
+#: When days of other zones begin within an hour, as (hour, minute) of UTC: in Newfoundland, the middle of
+#: Australia, Myanmar, Nepal, India and Sri Lanka, Afghanistan, Iran. What ended from the hour's beginning
+#: until then has a sum; midnights of smaller places are read from the ledger's rows.
+_CUTS: Final = (
+    (2, 30), (3, 30), (13, 30), (14, 30), (17, 30), (18, 15), (18, 30), (19, 30), (20, 30),
+)  # fmt: skip
+CUTS: Final = frozenset(hour * HOUR + minute * 60 for hour, minute in _CUTS)
 
 #: What is told apart together, as columns of DIMENSIONS. All faces tell the currency apart.
 PARTS: Final = {
@@ -63,14 +74,15 @@ class Face(models.TextChoices):
     FULL = "f", "everything"
 
 
-#: The parts of each face beside the team, and the spans it is summed by. A day of a busy year has some 30
-#: sums of the first and 5,000 of the last: whoever reads takes the first that tells enough.
+#: The parts of each face beside the team, and the spans it is summed by: hours, days, months, and what is
+#: before a cut in an hour. A day of a busy year has some 30 sums of the first and 5,000 of the last: whoever
+#: reads takes the first that tells enough.
 FACES: Final = {
-    "g": (("agent",), "hd"), "p": (("who",), "hdm"), "u": (("agent", "purpose"), "hd"),
-    "o": (("agent", "end"), "hd"), "w": (("who", "purpose"), "dm"), "a": (("who", "agent"), "dm"),
+    "g": (("agent",), "hdc"), "p": (("who",), "hdmc"), "u": (("agent", "purpose"), "hdc"),
+    "o": (("agent", "end"), "hdc"), "w": (("who", "purpose"), "dm"), "a": (("who", "agent"), "dm"),
     "e": (("who", "end"), "dm"), "n": (("agent", "purpose", "end"), "d"),
     "b": (("who", "agent", "purpose"), "dm"), "s": (("who", "agent", "end"), "dm"),
-    "f": (("who", "agent", "purpose", "end"), "hdm"),
+    "f": (("who", "agent", "purpose", "end"), "hdmc"),
 }  # fmt: skip
 #: The columns that a face tells apart.
 TOLD: Final = {
@@ -82,7 +94,7 @@ TOLD: Final = {
 }  # fmt: skip
 #: Every grain there is: a letter for the face, a letter for the span.
 GRAINS: Final = tuple(face + span for face, (_parts, spans) in FACES.items() for span in spans)
-HOURS, DAYS, MONTHS = (tuple(grain for grain in GRAINS if grain[1] == span) for span in "hdm")
+HOURS, DAYS, MONTHS, BEFORE_CUTS = (tuple(grain for grain in GRAINS if grain[1] == span) for span in "hdmc")
 #: The columns in which a full key names the same in the other faces.
 IN_FACE: Final = {face: f"face_{face}" for face in FACES if face != "f"}
 
@@ -93,6 +105,32 @@ def face_of(told: Iterable[str], spans: str) -> str:
     return next(
         face for face, (_parts, has) in FACES.items() if wanted <= {*TOLD[face]} and {*spans} <= {*has}
     )
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def day_and_month(quarter: int, zone: str) -> tuple[int, int]:
+    """When the day and the month of `zone` that hold a quarter of an hour begin; all in seconds since
+    1970."""
+    local = datetime.fromtimestamp(quarter, ZoneInfo(zone))
+    day = datetime(local.year, local.month, local.day, tzinfo=local.tzinfo)
+    return int(day.timestamp()), int(day.replace(day=1).timestamp())
+
+
+def month_of(closed: int, zone: str) -> int:
+    """When the month begins before which all have sums, where days are closed before a second."""
+    return day_and_month(closed - closed % QUARTER, zone)[1]
+
+
+def cuts_after(quarter: int) -> list[int]:
+    """The cuts that a quarter of an hour and the beginning of its hour are before."""
+    ends = range(quarter + QUARTER, quarter - quarter % HOUR + HOUR, QUARTER)
+    return [at for at in ends if at % DAY in CUTS]
+
+
+# -- rows ------------------------------------------------------------------------------------------
 
 
 class RollupKey(models.Model):
@@ -178,11 +216,17 @@ def new_edition() -> int:
 
 class RollupState(models.Model):
     """The one row that says in which time zone days and months are cut, and whether they are all there:
-    while they are not, sums are read from hours. `edition` is another number whenever keys were taken away,
-    so that processes may remember which there are."""
+    while they are not, sums are read from hours.
+
+    `closed` is when a day begins, in seconds since 1970: what is before cuts until then has its sums, and
+    so has every month that ended by then. Whoever enters a call of an earlier day adds to these too; those
+    of later days are made when their day is closed. `edition` is another number whenever keys were taken
+    away, so that processes may remember which there are.
+    """
 
     zone = models.CharField(max_length=64)
     ready = models.BooleanField()
+    closed = models.BigIntegerField(default=0)
     edition = models.BigIntegerField(default=new_edition)
 
     def __str__(self) -> str:
@@ -190,8 +234,10 @@ class RollupState(models.Model):
 
 
 def begin(*, ready: bool) -> RollupState:
-    """Cut days in the configured zone from now on. `ready`: nothing was added up before."""
-    fields = {"zone": zone_name(), "ready": ready, "edition": new_edition()}
+    """Cut days in the configured zone from now on, and close those before today. `ready`: nothing was added
+    up before."""
+    closed = today(zone_name())
+    fields = {"zone": zone_name(), "ready": ready, "closed": closed, "edition": new_edition()}
     return RollupState.objects.update_or_create(pk=1, defaults=fields)[0]
 
 
@@ -200,9 +246,18 @@ def zone_name() -> str:
     return str(timezone.get_default_timezone())
 
 
+def today(zone: str) -> int:
+    """When today begins in `zone`, in seconds since 1970."""
+    now = int(timezone.now().timestamp())
+    return day_and_month(now - now % QUARTER, zone)[0]
+
+
 __all__ = [
+    "BEFORE_CUTS",
     "CERTAINTIES",
     "COUNTS",
+    "CUTS",
+    "DAY",
     "DAYS",
     "DIMENSIONS",
     "FACES",
@@ -223,7 +278,11 @@ __all__ = [
     "RollupKey",
     "RollupState",
     "begin",
+    "cuts_after",
+    "day_and_month",
     "face_of",
+    "month_of",
     "new_edition",
+    "today",
     "zone_name",
 ]

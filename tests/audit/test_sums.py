@@ -57,6 +57,15 @@ filters = st.builds(
 by_rows = [name for name in audit.BY if name != "purpose"]
 
 
+#: Days after START before which days are closed: none, some, all.
+closings = st.sampled_from([-30, 0, 8, 9, 20, 37, 44, 100])
+
+
+def midnight_of(days: int, zone: str) -> int:
+    """When the day of a zone begins that is some days after START, in seconds since 1970."""
+    return int(audit.midnight(START.date() + timedelta(days=days), ZoneInfo(zone)).timestamp())
+
+
 def told(groups: list[audit.Group]) -> list[Any]:
     return [(group.key, group.label, group.people, group.sums) for group in groups]
 
@@ -68,10 +77,10 @@ def kinds(sums: audit.Sums) -> tuple[Any, ...]:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     made=st.lists(calls, max_size=25), asked=filters, kept=st.sampled_from(ZONES),
-    zone=st.sampled_from(ZONES), ready=st.booleans(), whole=st.booleans(),
+    zone=st.sampled_from(ZONES), ready=st.booleans(), whole=st.booleans(), closed=closings,
 )  # fmt: skip
 def test_every_sum_is_that_of_the_rows(
-    db: None, made: list[Any], asked: Filter, kept: str, zone: str, ready: bool, whole: bool
+    db: None, made: list[Any], asked: Filter, kept: str, zone: str, ready: bool, whole: bool, closed: int
 ) -> None:
     here = ZoneInfo(zone)
     start, end = sorted((asked.start, asked.end))
@@ -79,7 +88,7 @@ def test_every_sum_is_that_of_the_rows(
         start, end = (audit.midnight(moment.astimezone(here).date(), here) for moment in (start, end))
     asked = replace(asked, start=start, end=end, zone=here)
     with transaction.atomic():
-        RollupState.objects.create(pk=1, zone=kept, ready=ready)
+        RollupState.objects.create(pk=1, zone=kept, ready=ready, closed=midnight_of(closed, kept))
         LedgerEntry.objects.append([make_entry(**fields) for fields in made])
         found, rows = audit.report(asked), audit.exact(asked)
         assert found.total == rows.total

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat import audit
-from chat.actions.rollups import compare, rebuild
+from chat.actions.rollups import close, compare, rebuild
 from chat.audit import Filter
 from chat.audit.periods import bounds
 from chat.audit.spans import Wanted
 from chat.models import LedgerEntry, Rollup, RollupState
-from tests.audit.test_sums import ODD, WHOLE, ZONES, calls, kinds, moments
+from tests.audit.test_sums import ODD, WHOLE, ZONES, calls, closings, kinds, midnight_of, moments
 from tests.models.conftest import make_entry
 
 pytestmark = pytest.mark.django_db
@@ -30,9 +30,10 @@ KOLKATA, KATHMANDU, LORD_HOWE = (
 BACK, FORWARD = date(2026, 4, 5), date(2026, 10, 4)
 
 
-def made_of(kept: str) -> None:
-    """Calls from now on are added up in days of this zone."""
-    RollupState.objects.update_or_create(pk=1, defaults={"zone": kept, "ready": True, "edition": 1})
+def made_of(kept: str, closed: int = 0) -> None:
+    """Calls from now on are added up in days of this zone, of which those before a second are closed."""
+    state = {"zone": kept, "ready": True, "edition": 1, "closed": closed}
+    RollupState.objects.update_or_create(pk=1, defaults=state)
 
 
 def around(day: date, zone: ZoneInfo, days: int = 2) -> list[LedgerEntry]:
@@ -110,15 +111,23 @@ def test_an_installation_that_kept_utc_stays_right_until_it_is_made_again(db: No
     made=st.lists(calls, max_size=25), kept=st.sampled_from(ZONES), zone=st.sampled_from(ZONES),
     first=st.sampled_from([date(2026, 3, 5), date(2026, 3, 27), date(2026, 4, 3)]), days=st.integers(1, 12),
     chosen=st.sampled_from([{}, {"persons": (1, "@a")}, {"outcomes": ("failed",)}, {"models": ("small",)}]),
+    closed=closings,
 )  # fmt: skip
 def test_days_of_any_zone_are_those_of_the_rows(
-    db: None, made: list[Any], kept: str, zone: str, first: date, days: int, chosen: dict[str, Any]
+    db: None,
+    made: list[Any],
+    kept: str,
+    zone: str,
+    first: date,
+    days: int,
+    chosen: dict[str, Any],
+    closed: int,
 ) -> None:
     here = ZoneInfo(zone)
     edges = [audit.midnight(first + timedelta(days=n), here) for n in range(days + 1)]
     asked = Filter(edges[0], edges[-1], zone=here, **chosen)
     with transaction.atomic():
-        made_of(kept)
+        made_of(kept, midnight_of(closed, kept))
         LedgerEntry.objects.append([make_entry(**fields) for fields in made])
         for by in (None, "agent", "person"):
             read = audit.series(asked, "day", by=by, what="bar")
@@ -186,7 +195,7 @@ def test_only_what_is_left_of_an_hour_at_each_midnight_is_read_from_rows(
     db: None, monkeypatch: pytest.MonkeyPatch, zone: str, most: int
 ) -> None:
     LedgerEntry.objects.append(around(BACK, ZoneInfo(zone), 6))
-    made_of("America/Sao_Paulo")
+    made_of("America/Sao_Paulo")  # nothing is closed
     read: list[Any] = []
     rows = Wanted.rows
 
@@ -223,6 +232,11 @@ def test_a_call_of_a_new_day_is_in_no_sum_of_the_day_before(db: None, kept: str)
     LedgerEntry.objects.append(
         [make_entry(ended_at=midnight - timedelta(milliseconds=1)), make_entry(ended_at=midnight)]
     )
+    for grain in ("pd", "pm"):
+        assert Rollup.objects.filter(grain=grain).exists() == (grain == "pd"), (
+            "a month is made when it is over"
+        )
+    close()
     for grain in ("pd", "pm"):
         found = {*Rollup.objects.filter(grain=grain).values_list("start", "calls")}
         begun = audit.midnight(date(2026, 3, 31 if grain == "pd" else 1), here)
