@@ -1,42 +1,42 @@
-"""Making the roll-ups of days that are over, making all of them again, and holding them against the rows.
+"""Making the roll-ups of days that are over, making all of them again.
 
 A day at a time, each in a transaction of its own for which those who write the ledger wait, so that
 people may go on working. A chore, commands and a migration call it. Where a midnight lies within an hour,
-the hour is made and compared with the day that begins in it.
+the hour is made with the day that begins in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Count, Max, Min, Q, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Min
 
-from chat.audit.periods import midnight, midnights
-from chat.audit.summing import of_rollups, of_rows, second, stored, whole
+from chat.actions.rollup_spans import (
+    all_days,
+    closed_months,
+    cuts_between,
+    hour_from,
+    hour_of,
+    hours,
+    month_from,
+    within,
+)
+from chat.audit.periods import midnight
+from chat.audit.summing import of_rollups, of_rows, second, stored
 from chat.models import LedgerEntry, Rollup, RollupKey, RollupState
-from chat.models.adding import ONTO, Found, Sums, counted, fold, plus, write_keys
+from chat.models.adding import ONTO, write_keys
 from chat.models.ledger import lock_chain
 from chat.models.rollups import (
     BEFORE_CUTS,
-    CUTS,
-    DAY,
     DAYS,
     DIMENSIONS,
-    FIRST,
-    FIRST_BOUNDS,
     HOUR,
     HOURS,
     IN_FACE,
     MONTHS,
-    NULLABLE,
-    QUARTER,
     SUMS,
     begin,
     month_of,
@@ -48,17 +48,6 @@ from chat.threads import write_transaction
 
 #: Seconds between two looks for days that are over.
 CLOSING = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A roll-up that is not what the rows add up to. None: it is missing, or there are no rows for it."""
-
-    grain: str
-    start: int
-    key: int
-    stored: Sums | None
-    summed: Sums | None
 
 
 def close() -> None:
@@ -103,12 +92,12 @@ def rebuild() -> int:
         if state is None or state.zone != zone_name() or not state.ready:
             state = begin(ready=False)
             Rollup.objects.exclude(grain__in=HOURS).delete()
-    for start, end in _days():
+    for start, end in all_days():
         with write_transaction():
             lock_chain()
             _make_day(start, end)
             _make_before_cuts(int(start.timestamp()), min(int(end.timestamp()), state.closed))
-    for month in _months():
+    for month in closed_months():
         with write_transaction():
             lock_chain()
             _make_month(month)
@@ -126,113 +115,20 @@ def rebuild() -> int:
     return Rollup.objects.count()
 
 
-def compare() -> Iterator[Difference]:
-    """Where a roll-up is not what the rows add up to; those of months, what their days do."""
-    for start, end in _days():
-        with write_transaction():
-            lock_chain()
-            summed = _summed(start, end)
-            there = _stored(_hours(start, end)) | _stored(_within(DAYS, start, end))
-            second = timedelta(seconds=1)
-            there |= _stored(_within(BEFORE_CUTS, start + second, end + second))
-        yield from _different(there, summed)
-    for month in _months():
-        with write_transaction():
-            lock_chain()
-            start, end = _month(month)
-            there = _stored(_within(MONTHS, start, end))
-            summed = {
-                (grain, month, key): sums
-                for grain in MONTHS
-                for key, sums in _of_days(f"{grain[0]}d", start, end)
-            }
-        yield from _different(there, summed)
-
-
-def _different(there: Found, summed: Found) -> Iterator[Difference]:
-    for place in sorted({*summed, *there}):
-        if there.get(place) != summed.get(place):
-            yield Difference(*place, there.get(place), summed.get(place))
-
-
-# -- days and months -------------------------------------------------------------------------------
-
-
-def _zone() -> ZoneInfo:
-    name = RollupState.objects.filter(pk=1).values_list("zone", flat=True).first()
-    return ZoneInfo(name or zone_name())
-
-
-def _days() -> Iterator[tuple[datetime, datetime]]:
-    """[start, end) of every day that has ledger entries or roll-ups or lies between such days, and of the one
-    that begins in the last hour of these."""
-    first, last = LedgerEntry.objects.aggregate(first=Min("ended_at"), last=Max("ended_at")).values()
-    low, high = Rollup.objects.aggregate(low=Min("start"), high=Max("start")).values()
-    ends = [moment for moment in (first, last) if moment is not None]
-    ends += [datetime.fromtimestamp(start, UTC) for start in (low, high) if start is not None]
-    if ends:
-        yield from pairwise(midnights(min(ends), max(ends) + timedelta(seconds=HOUR), _zone()))
-
-
-def _months() -> list[int]:
-    """When each month begins that has such days and is over."""
-    days = [start for start, _end in _days()]
-    begun = {int(day.replace(day=1).timestamp()) for day in days}
-    state = RollupState.objects.filter(pk=1).first()
-    return sorted(at for at in begun if state and at < month_of(state.closed, state.zone))
-
-
-def _month(begun: int) -> tuple[datetime, datetime]:
-    """[start, end) of a month."""
-    start = datetime.fromtimestamp(begun, _zone())
-    return start, midnight((start.date() + timedelta(days=32)).replace(day=1), start.tzinfo)
-
-
-def _cuts(start: int, end: int) -> list[int]:
-    """The cuts after `start`, up to and with `end`."""
-    first = start - start % QUARTER + QUARTER
-    return [at for at in range(first, end + 1, QUARTER) if at % DAY in CUTS]
-
-
-def _within(grains: tuple[str, ...], start: datetime, end: datetime) -> Q:
-    return Q(grain__in=grains, start__gte=int(start.timestamp()), start__lt=int(end.timestamp()))
-
-
-def _hour(moment: datetime) -> datetime:
-    """The hour of UTC that a moment lies in."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _hour_from(moment: datetime) -> datetime:
-    """The first hour of UTC that does not begin before a moment."""
-    hour = _hour(moment)
-    return hour if hour == moment else hour + timedelta(seconds=HOUR)
-
-
-def _hours(start: datetime, end: datetime) -> Q:
-    """Those that are made with the day between two moments."""
-    return _within(HOURS, _hour(start), _hour(end))
-
-
-def _stored(within: Q) -> Found:
-    rows: Any = Rollup.objects.filter(within).values_list("grain", "start", "key", *SUMS)
-    return {(grain, begun, key): list(sums) for grain, begun, key, *sums in rows}
-
-
 # -- making ----------------------------------------------------------------------------------------
 
 
 def _make_day(start: datetime, end: datetime) -> None:
     """Hours and days in full, all else of the day from these."""
-    Rollup.objects.filter(_hours(start, end)).delete()
-    Rollup.objects.filter(_within(DAYS, start, end)).delete()
-    begun, first, last = int(start.timestamp()), _hour(start), _hour(end)
+    Rollup.objects.filter(hours(start, end)).delete()
+    Rollup.objects.filter(within(DAYS, start, end)).delete()
+    begun, first, last = int(start.timestamp()), hour_of(start), hour_of(end)
     _sum_rows("fh", f"{second('e.ended_at')} / {HOUR} * {HOUR}", first, last)
     for grain in HOURS:
         if grain != "fh":
             _copy("fh", grain, first, last, None)
-    _copy("fh", "fd", _hour_from(start), last, begun)
-    for low, high in ((start, _hour_from(start)), (last, end)):
+    _copy("fh", "fd", hour_from(start), last, begun)
+    for low, high in ((start, hour_from(start)), (last, end)):
         if low < high:
             _sum_rows("fd", str(begun), low, high)
     for grain in DAYS:
@@ -242,11 +138,11 @@ def _make_day(start: datetime, end: datetime) -> None:
 
 def _make_before_cuts(start: int, end: int) -> None:
     """What is before the cuts after `start`, up to and with `end`."""
-    cuts = _cuts(start, end)
+    cuts = cuts_between(start, end)
     Rollup.objects.filter(grain__in=BEFORE_CUTS, start__in=cuts).delete()
     for at in cuts:
         cut = datetime.fromtimestamp(at, UTC)
-        _sum_rows("fc", str(at), _hour(cut), cut)
+        _sum_rows("fc", str(at), hour_of(cut), cut)
         for grain in BEFORE_CUTS:
             if grain != "fc":
                 _copy("fc", grain, cut, cut + timedelta(seconds=1), at)
@@ -254,8 +150,8 @@ def _make_before_cuts(start: int, end: int) -> None:
 
 def _make_month(begun: int) -> None:
     """A month from its days."""
-    start, end = _month(begun)
-    Rollup.objects.filter(_within(MONTHS, start, end)).delete()
+    start, end = month_from(begun)
+    Rollup.objects.filter(within(MONTHS, start, end)).delete()
     for grain in MONTHS:
         _copy(f"{grain[0]}d", grain, start, end, begun)
 
@@ -298,61 +194,4 @@ def _copy(source: str, grain: str, start: datetime, end: datetime, at: int | Non
         )
 
 
-def _of_days(grain: str, start: datetime, end: datetime) -> list[tuple[int, Sums]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT r.key, {of_rollups(SUMS)} FROM chat_rollup r"  # noqa: S608 (names of our own)
-            " WHERE r.grain = %s AND r.start >= %s AND r.start < %s GROUP BY r.key",
-            [grain, int(start.timestamp()), int(end.timestamp())],
-        )
-        return [(key, [whole(value) for value in values]) for key, *values in cursor.fetchall()]
-
-
-def _summed(start: datetime, end: datetime) -> Found:
-    """What `adding.fold` finds in the entries of a day and of its hours: another way than theirs who wrote
-    the roll-ups."""
-    begun, first, last = int(start.timestamp()), _hour(start), _hour(end)
-    found: Found = {}
-    _fold(found, "h", 0, first, start)
-    _fold(found, "hd", begun, start, last)
-    _fold(found, "d", begun, last, end)
-    for at in _cuts(begun, min(int(end.timestamp()), RollupState.objects.get(pk=1).closed)):
-        cut = datetime.fromtimestamp(at, UTC)
-        _fold(found, "c", at, _hour(cut), cut)
-    return found
-
-
-def _fold(found: Found, spans: str, begun: int, start: datetime, end: datetime) -> None:
-    """Add the sums of the entries between two moments: of their hours, and of the span that begins then."""
-    rows = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end)
-    hours = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
-    sums = {f"sum_{name}": Sum(name) for name in NULLABLE}
-    counts = {"calls": Count("pk"), "priced": Count("amount"), "latest": Max("ended_at"), **_first()}
-    parts = (
-        (
-            tuple(row[name] for name in DIMENSIONS),
-            tuple((span, int(row["hour"].timestamp()) if span == "h" else begun) for span in spans),
-            _row(row),
-        )
-        for row in hours.annotate(**counts, **sums).iterator()
-    )
-    for place, added in fold(parts)[1].items():
-        found[place] = plus(found[place], added) if place in found else added
-
-
-def _row(row: dict[str, Any]) -> Sums:
-    row.update({name: whole(row[f"sum_{name}"]) for name in NULLABLE})
-    row["last"] = int(row["latest"].timestamp())
-    ends = counted(row["outcome"], row["certainty"], row["calls"])
-    return [*(row[name] for name in ("calls", "priced", *NULLABLE, *FIRST)), *ends, row["last"]]
-
-
-def _first() -> dict[str, Any]:
-    found, lower = {}, Q(first_delta_ms__isnull=False)
-    for name, bound in zip(FIRST, (*FIRST_BOUNDS, None), strict=True):
-        upper = Q() if bound is None else Q(first_delta_ms__lte=bound)
-        found[name], lower = Count("pk", filter=lower & upper), Q(first_delta_ms__gt=bound)
-    return found
-
-
-__all__ = ["Difference", "close", "compare", "rebuild"]
+__all__ = ["CLOSING", "close", "rebuild"]

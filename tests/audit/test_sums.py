@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat import audit
-from chat.actions.rollups import compare, rebuild
+from chat.actions.rollup_check import compare
+from chat.actions.rollups import rebuild
 from chat.audit import Filter
 from chat.models import LedgerEntry, Rollup, RollupKey, RollupState
 from chat.models.rollups import DAYS, MONTHS, zone_name

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat import audit
-from chat.actions.rollups import close, compare, rebuild
+from chat.actions.rollup_check import compare
+from chat.actions.rollups import close, rebuild
 from chat.audit import Filter
 from chat.audit.periods import bounds
 from chat.audit.spans import Wanted

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from chat import audit
-from chat.actions.rollups import compare
+from chat.actions.rollup_check import compare
 from chat.models import LedgerEntry, RollupKey
 from tests.models.conftest import make_entry
 

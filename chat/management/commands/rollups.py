@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.actions.rollups import compare, rebuild
+from chat.actions.rollup_check import compare
+from chat.actions.rollups import rebuild
 
 #: Differences that are shown; more are counted.
 SHOWN = 10

@@ -1,0 +1,137 @@
+"""Holding the roll-ups against the ledger's rows, a day at a time.
+
+By another way than theirs who wrote them. Where a midnight lies within an hour, the hour is compared with
+the day that begins in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Max, Q, Sum
+from django.db.models.functions import TruncHour
+
+from chat.actions.rollup_spans import (
+    all_days,
+    closed_months,
+    cuts_between,
+    hour_of,
+    hours,
+    month_from,
+    within,
+)
+from chat.audit.summing import of_rollups, whole
+from chat.models import LedgerEntry, Rollup, RollupState
+from chat.models.adding import Found, Sums, counted, fold, plus
+from chat.models.ledger import lock_chain
+from chat.models.rollups import BEFORE_CUTS, DAYS, DIMENSIONS, FIRST, FIRST_BOUNDS, MONTHS, NULLABLE, SUMS
+from chat.threads import write_transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A roll-up that is not what the rows add up to. None: it is missing, or there are no rows for it."""
+
+    grain: str
+    start: int
+    key: int
+    stored: Sums | None
+    summed: Sums | None
+
+
+def compare() -> Iterator[Difference]:
+    """Where a roll-up is not what the rows add up to; those of months, what their days do."""
+    for start, end in all_days():
+        with write_transaction():
+            lock_chain()
+            summed = _summed(start, end)
+            there = _stored(hours(start, end)) | _stored(within(DAYS, start, end))
+            second = timedelta(seconds=1)
+            there |= _stored(within(BEFORE_CUTS, start + second, end + second))
+        yield from _different(there, summed)
+    for month in closed_months():
+        with write_transaction():
+            lock_chain()
+            start, end = month_from(month)
+            there = _stored(within(MONTHS, start, end))
+            summed = {
+                (grain, month, key): sums
+                for grain in MONTHS
+                for key, sums in _of_days(f"{grain[0]}d", start, end)
+            }
+        yield from _different(there, summed)
+
+
+def _different(there: Found, summed: Found) -> Iterator[Difference]:
+    for place in sorted({*summed, *there}):
+        if there.get(place) != summed.get(place):
+            yield Difference(*place, there.get(place), summed.get(place))
+
+
+def _stored(within: Q) -> Found:
+    rows: Any = Rollup.objects.filter(within).values_list("grain", "start", "key", *SUMS)
+    return {(grain, begun, key): list(sums) for grain, begun, key, *sums in rows}
+
+
+def _of_days(grain: str, start: datetime, end: datetime) -> list[tuple[int, Sums]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT r.key, {of_rollups(SUMS)} FROM chat_rollup r"  # noqa: S608 (names of our own)
+            " WHERE r.grain = %s AND r.start >= %s AND r.start < %s GROUP BY r.key",
+            [grain, int(start.timestamp()), int(end.timestamp())],
+        )
+        return [(key, [whole(value) for value in values]) for key, *values in cursor.fetchall()]
+
+
+def _summed(start: datetime, end: datetime) -> Found:
+    """What `adding.fold` finds in the entries of a day and of its hours: another way than theirs who wrote
+    the roll-ups."""
+    begun, first, last = int(start.timestamp()), hour_of(start), hour_of(end)
+    found: Found = {}
+    _fold(found, "h", 0, first, start)
+    _fold(found, "hd", begun, start, last)
+    _fold(found, "d", begun, last, end)
+    for at in cuts_between(begun, min(int(end.timestamp()), RollupState.objects.get(pk=1).closed)):
+        cut = datetime.fromtimestamp(at, UTC)
+        _fold(found, "c", at, hour_of(cut), cut)
+    return found
+
+
+def _fold(found: Found, spans: str, begun: int, start: datetime, end: datetime) -> None:
+    """Add the sums of the entries between two moments: of their hours, and of the span that begins then."""
+    rows = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end)
+    hours = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
+    sums = {f"sum_{name}": Sum(name) for name in NULLABLE}
+    counts = {"calls": Count("pk"), "priced": Count("amount"), "latest": Max("ended_at"), **_first()}
+    parts = (
+        (
+            tuple(row[name] for name in DIMENSIONS),
+            tuple((span, int(row["hour"].timestamp()) if span == "h" else begun) for span in spans),
+            _row(row),
+        )
+        for row in hours.annotate(**counts, **sums).iterator()
+    )
+    for place, added in fold(parts)[1].items():
+        found[place] = plus(found[place], added) if place in found else added
+
+
+def _row(row: dict[str, Any]) -> Sums:
+    row.update({name: whole(row[f"sum_{name}"]) for name in NULLABLE})
+    row["last"] = int(row["latest"].timestamp())
+    ends = counted(row["outcome"], row["certainty"], row["calls"])
+    return [*(row[name] for name in ("calls", "priced", *NULLABLE, *FIRST)), *ends, row["last"]]
+
+
+def _first() -> dict[str, Any]:
+    found, lower = {}, Q(first_delta_ms__isnull=False)
+    for name, bound in zip(FIRST, (*FIRST_BOUNDS, None), strict=True):
+        upper = Q() if bound is None else Q(first_delta_ms__lte=bound)
+        found[name], lower = Count("pk", filter=lower & upper), Q(first_delta_ms__gt=bound)
+    return found
+
+
+__all__ = ["Difference", "compare"]
