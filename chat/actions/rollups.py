@@ -123,6 +123,8 @@ def _make_day(start: datetime, end: datetime) -> None:
     Rollup.objects.filter(hours(start, end)).delete()
     Rollup.objects.filter(within(DAYS, start, end)).delete()
     begun, first, last = int(start.timestamp()), hour_of(start), hour_of(end)
+    rows = LedgerEntry.objects.filter(ended_at__gte=first, ended_at__lt=end).order_by()
+    write_keys(rows.values_list(*DIMENSIONS).distinct())
     _sum_rows("fh", f"{second('e.ended_at')} / {HOUR} * {HOUR}", first, last)
     for grain in HOURS:
         if grain != "fh":
@@ -137,15 +139,17 @@ def _make_day(start: datetime, end: datetime) -> None:
 
 
 def _make_before_cuts(start: int, end: int) -> None:
-    """What is before the cuts after `start`, up to and with `end`."""
-    cuts = cuts_between(start, end)
-    Rollup.objects.filter(grain__in=BEFORE_CUTS, start__in=cuts).delete()
-    for at in cuts:
-        cut = datetime.fromtimestamp(at, UTC)
-        _sum_rows("fc", str(at), hour_of(cut), cut)
-        for grain in BEFORE_CUTS:
-            if grain != "fc":
-                _copy("fc", grain, cut, cut + timedelta(seconds=1), at)
+    """What is before the cuts after `start`, up to and with `end`, of calls that have hours."""
+    moments = [datetime.fromtimestamp(at, UTC) for at in cuts_between(start, end)]
+    if not moments:
+        return
+    after = timedelta(seconds=1)
+    Rollup.objects.filter(within(BEFORE_CUTS, moments[0], moments[-1] + after)).delete()
+    for cut in moments:
+        _sum_rows("fc", str(int(cut.timestamp())), hour_of(cut), cut)
+    for grain in BEFORE_CUTS:
+        if grain != "fc":
+            _copy("fc", grain, moments[0], moments[-1] + after, None)
 
 
 def _make_month(begun: int) -> None:
@@ -157,13 +161,12 @@ def _make_month(begun: int) -> None:
 
 
 def _sum_rows(grain: str, span: str, start: datetime, end: datetime) -> None:
-    """Add the ledger's rows to sums in full; `span`: SQL for the second at which that of a row begins."""
-    within = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end).order_by()
+    """Add the ledger's rows to sums in full, whose keys are there; `span`: SQL for the second at which a
+    row's begins."""
     # Columns that are NULL for some are compared after a join by the others, which PostgreSQL can hash.
     same = "IS NOT DISTINCT FROM" if connection.vendor == "postgresql" else "IS"
     equal = [f"k.{name} {same if name in _NULLABLE_KEYS else '='} s.{name}" for name in DIMENSIONS]
     told = ", ".join(f"e.{name}" for name in DIMENSIONS)
-    write_keys(within.values_list(*DIMENSIONS).distinct())
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO chat_rollup (grain, start, key, {', '.join(SUMS)})"  # noqa: S608 (names of our own)

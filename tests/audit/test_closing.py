@@ -101,6 +101,18 @@ def test_whenever_a_day_is_closed_its_sums_are_the_same(
         transaction.set_rollback(True)
 
 
+def test_a_cut_just_after_the_last_closed_day_has_the_calls_before_that(db: None) -> None:
+    """In Nepal a day begins at 18:15 UTC; India's, at 18:30, has a cut in the same hour."""
+    opened("Asia/Kathmandu", closed=3)
+    midnight = datetime.fromtimestamp(midnight_of(3, "Asia/Kathmandu"), UTC)
+    ends = [midnight - timedelta(minutes=5), midnight + timedelta(days=4)]
+    LedgerEntry.objects.append([make_entry(ended_at=at) for at in ends])
+    close()
+    cut = int((midnight + timedelta(minutes=15)).timestamp())
+    assert Rollup.objects.get(grain="gc", start=cut).calls == 1
+    assert list(compare()) == []
+
+
 def test_nothing_is_closed_while_all_is_being_made(db: None) -> None:
     opened()
     LedgerEntry.objects.append(every_hour(1))
