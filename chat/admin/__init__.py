@@ -6,4 +6,4 @@ part of a secret.
 
 from __future__ import annotations
 
-from chat.admin import agents, audit_log, ledger, money, people, readings, shares  # noqa: F401 (register themselves)
+from chat.admin import agents, audit_log, budgets, ledger, people, prices, readings, shares  # noqa: F401 (register themselves)

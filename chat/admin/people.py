@@ -1,5 +1,7 @@
-"""People and groups: Django's own pages, told to the audit log. What goes with a deleted person is counted,
-not listed."""
+"""People and groups: Django's own pages, told to the audit log, and whose team a person's calls count for.
+
+What goes with a deleted person is counted, not listed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from django.http import HttpRequest
 from chat.actions.budgets import record_lost
 from chat.actions.recording import record
 from chat.admin.bases import Recorded
+from chat.models import Membership
 from chat.threads import write_transaction
 
 User = get_user_model()
@@ -59,3 +62,19 @@ class TeamAdmin(Recorded, GroupAdmin):
 
     def record_lost(self, row: Any) -> None:
         record_lost(team=row)
+
+
+@admin.register(Membership)
+class MembershipAdmin(Recorded):
+    """Which team a person's calls are counted for, from now on."""
+
+    list_display = ("user", "team")
+    list_select_related = ("user", "team")
+    list_filter = ("team",)
+    search_fields = ("user__username", "team__name")
+    autocomplete_fields = ("user",)
+    record_kind = "team"
+    record_fields = ("user", "team")
+
+    def record_name(self, row: Any) -> str:
+        return str(row.user)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from django.conf import settings
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,20 +14,16 @@ from django.utils import timezone
 from ulid import ULID
 
 from chat import audit
-from chat.actions.budgets import ask_for_more
-from chat.admin.audit import attention, chart
-from chat.audit.allowances import allowances
+from chat.admin.audit import chart
 from chat.models import (
     AuditEvent,
     Budget,
-    BudgetGrant,
     BudgetPeriod,
     Conversation,
     LedgerEntry,
-    Share,
 )
 from chat.models.append_only import protect, release
-from tests.audit.conftest import body, cells
+from tests.audit.conftest import cells
 from tests.security.conftest import Owned, of_alice
 
 __all__ = ["of_alice"]
@@ -138,160 +130,6 @@ def test_others_that_reported_nothing_have_not_used_0(page: Client, book: Callab
     others = page.get("/admin/audit/?stack=person&period=7d").context["chart"].stacks[-1][2]
     assert 0 not in others
     assert sum(value is not None for value in others) == 2
-
-
-@pytest.mark.parametrize(
-    ("query", "calls"),
-    [
-        ("outcome=failed", 1),
-        ("certainty=estimated", 1),
-        ("agent=7", 5),
-        ("agent=8", 0),
-        ("team=0", 5),
-        ("provider=StackSpot", 5),
-        ("provider=elsewhere", 0),
-        ("purpose=answer&outcome=stopped", 1),
-        ("purpose=command", 0),
-        ("conversation=01ARZ3NDEKTSV4RRFFQ69G5FAV", 0),
-        ("conversation=no-id&provider=%00", 5),
-        ("period=today", 2),
-        ("period=custom&from=1999-01-01&to=1999-01-31", 0),
-        ("outcome=no-such&certainty=&person=x", 0),
-        ("period=custom&from=2026-02-31&to=x&page=-1&sort=no&view=no&team=1e9&after=x", 5),
-        ("model=%00&person=%00&after=%00", 5),
-    ],
-)
-def test_the_address_is_the_filter(query: str, calls: int, page: Client, known: Any) -> None:
-    assert page.get(f"/admin/audit/?{query}").context["total"].calls == calls
-    listed = page.get(f"/admin/audit/?{query}&view=calls")
-    if "view=no" not in query:
-        assert len(listed.context["calls"]) == calls
-
-
-def test_several_values_of_a_field_are_chips_that_can_be_taken_away(
-    page: Client, known: Any, alice: Any, bob: Any, book: Callable[..., LedgerEntry]
-) -> None:
-    book("a command", user=1, output=1)
-    both = f"person={alice.pk}&person={bob.pk}&outcome=completed&outcome=stopped"
-    answer = page.get(f"/admin/audit/?{both}")
-    assert answer.context["total"].calls == 4
-    assert len(page.get(f"/admin/audit/?{both}&view=calls").context["calls"]) == 4
-    chips = answer.context["query"].chips
-    assert [str(chip.label) for chip in chips] == ["alice", "bob", "completed", "stopped"]
-    assert page.get(f"/admin/audit/{chips[0].address}").context["total"].calls == 2, "alice is taken away"
-    assert page.get(f"/admin/audit/{chips[3].address}").context["total"].calls == 3
-    text = answer.content.decode()
-    for name, value in (("person", alice.pk), ("person", bob.pk), ("outcome", "stopped")):
-        assert f'<input type="hidden" name="{name}" value="{value}">' in text, (
-            "the form adds to what is chosen"
-        )
-    exported = cells(page.get(f"/admin/audit/export.csv?{both}&view=calls"))
-    assert {row["username"] for row in exported} == {"alice", "bob"} and len(exported) == 4
-
-
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "America/Sao_Paulo"])
-def test_a_time_zone_of_ones_choice_cuts_days_everywhere_alike(
-    page: Client, book: Callable[..., LedgerEntry], alice: Any, zone: str
-) -> None:
-    here = ZoneInfo(zone)
-    for hours in range(0, 96, 5):
-        book(alice, user=hours + 1, output=0, at=timezone.now() - timedelta(hours=hours, minutes=7))
-    answer = page.get(f"/admin/audit/?zone={zone}&view=day&period=7d")
-    assert f"days of {zone}" in answer.content.decode()
-    days: dict[str, int] = {}
-    for entry in LedgerEntry.objects.all():
-        day = f"{entry.ended_at.astimezone(here):%Y-%m-%d}"
-        days[day] = days.get(day, 0) + (entry.user_tokens or 0)
-    shown = {line.label: line.sums.tokens for line, _address in answer.context["lines"]}
-    assert shown == days
-    rows = cells(page.get(f"/admin/audit/export.csv?zone={zone}&view=day&period=7d"))
-    assert {row["day"]: int(row["tokens"]) for row in rows} == days
-    found = json.loads(body(page.get(f"/admin/audit/export.json?zone={zone}&view=day&period=7d")))
-    assert {row["day"]: row["tokens"] for row in found["rows"]} == days
-    assert found["manifest"]["time_zone"] == zone == found["manifest"]["filter"]["zone"]
-    calls = page.get(f"/admin/audit/?zone={zone}&view=calls&period=7d")
-    newest = LedgerEntry.objects.latest("ended_at").ended_at.astimezone(here)
-    assert f"{newest:%H:%M:%S}" in calls.content.decode()
-
-
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Midway"])
-def test_the_last_call_is_of_the_day_of_the_pages_time_zone(
-    page: Client, book: Callable[..., LedgerEntry], alice: Any, zone: str
-) -> None:
-    """Of these two zones one is always a day away from UTC."""
-    row = book(alice)
-    text = page.get(f"/admin/audit/?zone={zone}&period=7d").content.decode().split('id="table"')[1]
-    assert f'<span class="quiet">{row.ended_at.astimezone(ZoneInfo(zone)):%m/%d/%Y}</span>' in text
-
-
-def test_no_time_zone_but_a_real_one_is_taken(page: Client, known: Any) -> None:
-    for zone in ("Nowhere/At_All", "../../etc/passwd", "%00"):
-        assert str(page.get(f"/admin/audit/?zone={zone}").context["query"].filter.zone) == settings.TIME_ZONE
-
-
-def test_the_filters_of_a_person_lead_to_their_calls(page: Client, known: Any, alice: Any) -> None:
-    line, address = page.get("/admin/audit/?sort=label").context["lines"][0]
-    assert line.label == "alice"
-    found = page.get(f"/admin/audit/{address}").context["calls"]
-    assert {call.user_id for call in found} == {alice.pk}
-    assert len(found) == 2
-
-
-FIELDS: dict[str, dict[str, Any]] = {
-    "provider": {"provider": "models.example"},
-    "purpose": {"purpose": "batch"},
-    "conversation": {"conversation_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
-}
-
-
-@pytest.mark.parametrize("field", FIELDS)
-def test_screen_and_files_agree_to_the_unit_under_every_filter(
-    field: str, page: Client, known: Any, alice: Any, book: Callable[..., LedgerEntry]
-) -> None:
-    for n, hours in enumerate((0, 5, 72, 28 * 24)):
-        at = timezone.now() - timedelta(hours=hours)
-        book(alice, user=1 + n, enrichment=10 * n if n else None, output=100, at=at, **FIELDS[field])
-    chosen = f"{field}={next(iter(FIELDS[field].values()))}"
-    for view in ("person", "team", "agent", "model", "day"):
-        answer = page.get(f"/admin/audit/?{chosen}&view={view}")
-        shown = {line.label: (line.sums.calls, line.sums.tokens) for line, _ in answer.context["lines"]}
-        total = answer.context["total"]
-        assert (total.calls, total.tokens, total.enrichment_tokens) == (4, 470, 60)
-        assert sum(value or 0 for value in answer.context["chart"].totals) == 470
-        rows = cells(page.get(f"/admin/audit/export.csv?{chosen}&view={view}"))
-        assert {row[view]: (int(row["calls"]), int(row["tokens"])) for row in rows} == shown
-        found = json.loads(body(page.get(f"/admin/audit/export.json?{chosen}&view={view}")))
-        assert {row[view]: (row["calls"], row["tokens"]) for row in found["rows"]} == shown
-        assert found["manifest"]["filter"][field] == next(iter(FIELDS[field].values()))
-    assert len(page.get(f"/admin/audit/?{chosen}&view=calls").context["calls"]) == 4
-    if field == "conversation":
-        assert page.get(f"/admin/audit/?{chosen.replace('01ARZ', '%2001arz')}+").context["total"].calls == 4
-    assert len(cells(page.get(f"/admin/audit/export.csv?{chosen}&view=calls"))) == 4
-
-
-def test_a_call_leads_to_the_calls_of_its_conversation(
-    page: Client, known: Any, alice: Any, book: Callable[..., LedgerEntry]
-) -> None:
-    began = timezone.now() - timedelta(days=90)
-    conversation = str(ULID.from_datetime(began))
-    rows = [
-        book(alice, at=began + timedelta(days=days), conversation_id=conversation) for days in (0, 1, 80, 90)
-    ]
-    listed = page.get("/admin/audit/?view=calls&agent=7")
-    address = f"{listed.context['of_conversation']}{conversation}"
-    assert f'href="{address.replace("&", "&amp;")}#table"' in listed.content.decode()
-    found = page.get(f"/admin/audit/{address}")
-    assert [call.pk for call in found.context["calls"]] == [rows[3].pk, rows[2].pk]
-    assert [str(chip.label) for chip in found.context["query"].chips] == ["Architect", conversation]
-    one = page.get(f"/admin/audit/calls/{rows[0].public_id}/")
-    whole = page.get(f"/admin/audit/{one.context['of_conversation']}")
-    assert [call.pk for call in whole.context["calls"]] == [row.pk for row in rows[::-1]], (
-        "its id says when a conversation began"
-    )
-    command = book("a command", conversation_id="")
-    assert page.get(f"/admin/audit/calls/{command.public_id}/").context["of_conversation"] == ""
-    odd = book("a seed", conversation_id="C" + "0" * 25)
-    assert "conversation=C0" in page.get(f"/admin/audit/calls/{odd.public_id}/").context["of_conversation"]
 
 
 def test_a_call_leads_to_the_one_it_repeats(
@@ -459,102 +297,3 @@ def test_the_chains_are_verified_and_the_first_broken_row_is_named(page: Client,
             cursor.execute(statement)
     assert f"first at row {second.pk}" in verified()
     assert "is not as it was written" in page.get(f"/admin/audit/calls/{second.public_id}/").content.decode()
-
-
-def test_the_budget_shows_what_was_used_before_it_was_set_too(page: Client, known: dict[str, int]) -> None:
-    """Nothing was held against it yet, and still it says what a person's own page says."""
-    Budget.objects.create(scope="everyone", measure="tokens", limit=4000, period="month")
-    start, end = audit.budget_span("month", timezone.now())
-    found = page.get("/admin/audit/").context["budget"]
-    assert found.used == audit.report(audit.Filter(start, end)).total.tokens
-    assert found.limit == 4000
-
-
-def test_attention_names_budgets_near_their_end(page: Client, alice: Any) -> None:
-    for limit, used in ((1000, 1000), (1000, 510), (1000, 10)):
-        budget = Budget.objects.create(
-            scope="person", person=alice, measure="tokens", limit=limit, period="month"
-        )
-        start, _end = audit.budget_span("month", timezone.now())
-        BudgetPeriod.objects.create(budget=budget, start=start, used=used)
-    lines = page.get("/admin/audit/").context["attention"]
-    assert [line.kind for line in lines] == ["over", "quota"]
-    assert lines[0].text.startswith("The budget of alice is used up: 100%.")
-    assert lines[1].text.startswith("The budget of alice is used to 51%."), (
-        "not only where its pace is too fast"
-    )
-    BudgetGrant.objects.create(
-        budget=Budget.objects.earliest("pk"), extra=9000, until=timezone.now() + timedelta(days=1)
-    )
-    kinds = [line.kind for line in page.get("/admin/audit/").context["attention"]]
-    assert kinds == ["quota"]
-
-
-def test_attention_names_those_who_wait_for_more_of_a_budget_until_they_are_answered(
-    page: Client, alice: Any, staff: Any
-) -> None:
-    budget = Budget.objects.create(scope="everyone", measure="tokens", limit=1000, period="month")
-    other = Budget.objects.create(scope="person", person=alice, measure="tokens", limit=1, period="day")
-    ask_for_more(alice, budget=other.public_id, reason="More").delete()
-    asked = ask_for_more(alice, budget=budget.public_id, reason="The migration")
-    (line,) = page.get("/admin/audit/").context["attention"]
-    assert (line.kind, line.text) == ("asked", "1 person asks for more of the budget of everyone.")
-    staff.user_permissions.add(Permission.objects.get(codename="view_budgetrequest"))
-    listed = page.get(line.address)
-    assert [row.pk for row in listed.context["cl"].result_list] == [asked.pk]
-    assert "everyone together: 1,000 tokens / month" in listed.content.decode()
-    asked.declined_at = timezone.now()
-    asked.save()
-    assert page.get("/admin/audit/").context["attention"] == []
-    assert not page.get(line.address).context["cl"].result_list
-
-
-def test_attention_names_jumps_failing_agents_and_calls_without_usage(
-    page: Client, book: Callable[..., LedgerEntry], alice: Any, bob: Any
-) -> None:
-    noon = timezone.now()
-    for days in range(2, 9):
-        book(alice, user=1000, output=0, at=noon - timedelta(days=days))
-        book(bob, user=2000, output=0, at=noon - timedelta(days=days))
-    book(alice, user=100_000, output=0, at=noon - timedelta(days=9))  # of which a median takes no notice
-    assert page.get("/admin/audit/").context["attention"] == []
-    for n in range(30):
-        book(alice, user=500, output=0, outcome="failed" if n < 3 else "completed")
-    book(bob, user=19_000, output=0)  # not quite ten times
-    book(bob, user=None, output=None)
-    lines = page.get("/admin/audit/").context["attention"]
-    assert [line.kind for line in lines] == ["jump", "failing", "unknown"]
-    assert lines[0].text.startswith("alice used 15 times")
-    for line in lines:
-        assert page.get(line.address).status_code == 200
-
-
-@pytest.mark.parametrize(("hours", "said"), [(2, False), (3, True), (11, False)])
-def test_attention_names_a_budget_that_its_pace_uses_up(alice: Any, hours: int, said: bool) -> None:
-    """Not before a tenth of its period is over, nor where it reaches to the end."""
-    Budget.objects.create(scope="person", person=alice, measure="tokens", limit=1000, period="day")
-    start, _end = audit.budget_span("day", timezone.now())
-    BudgetPeriod.objects.create(budget=Budget.objects.get(), start=start, used=400)
-    found = allowances(attention.budgets(), now=start + timedelta(hours=hours))
-    lines = attention.lines(found, audit.Report([]))
-    assert [(line.kind, line.text) for line in lines] == (
-        [("quota", f"At this pace the budget of alice is used up on {start:%Y-%m-%d} 07:30.")] if said else []
-    )
-
-
-def test_attention_names_share_links_about_to_end_and_leads_to_them(
-    page: Client, staff: Any, alice: Any
-) -> None:
-    now = timezone.now()
-    row = Conversation.objects.create(owner=alice, title="t", updated_at=now)
-    soon, _later = (
-        Share.objects.create(
-            token_hash=str(days), conversation=row, owner=alice, audience="colleagues", created_at=now,
-            expires_at=now + timedelta(days=days),
-        )
-        for days in (2, 4)
-    )  # fmt: skip
-    (line,) = page.get("/admin/audit/").context["attention"]
-    assert (line.kind, line.text) == ("links", "1 share link ends within 3 days.")
-    staff.user_permissions.add(Permission.objects.get(codename="view_share"))
-    assert list(page.get(line.address).context["cl"].result_list) == [soon]
