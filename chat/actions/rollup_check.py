@@ -72,8 +72,8 @@ def _different(there: Found, summed: Found) -> Iterator[Difference]:
             yield Difference(*place, there.get(place), summed.get(place))
 
 
-def _stored(within: Q) -> Found:
-    rows: Any = Rollup.objects.filter(within).values_list("grain", "start", "key", *SUMS)
+def _stored(which: Q) -> Found:
+    rows: Any = Rollup.objects.filter(which).values_list("grain", "start", "key", *SUMS)
     return {(grain, begun, key): list(sums) for grain, begun, key, *sums in rows}
 
 
@@ -104,7 +104,7 @@ def _summed(start: datetime, end: datetime) -> Found:
 def _fold(found: Found, spans: str, begun: int, start: datetime, end: datetime) -> None:
     """Add the sums of the entries between two moments: of their hours, and of the span that begins then."""
     rows = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end)
-    hours = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
+    by_hour = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
     sums = {f"sum_{name}": Sum(name) for name in NULLABLE}
     counts = {"calls": Count("pk"), "priced": Count("amount"), "latest": Max("ended_at"), **_first()}
     parts = (
@@ -113,7 +113,7 @@ def _fold(found: Found, spans: str, begun: int, start: datetime, end: datetime) 
             tuple((span, int(row["hour"].timestamp()) if span == "h" else begun) for span in spans),
             _row(row),
         )
-        for row in hours.annotate(**counts, **sums).iterator()
+        for row in by_hour.annotate(**counts, **sums).iterator()
     )
     for place, added in fold(parts)[1].items():
         found[place] = plus(found[place], added) if place in found else added

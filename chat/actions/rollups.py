@@ -1,4 +1,4 @@
-"""Making the roll-ups of days that are over, making all of them again.
+"""Making the roll-ups of days that are over, and all of them again.
 
 A day at a time, each in a transaction of its own for which those who write the ledger wait, so that
 people may go on working. A chore, commands and a migration call it. Where a midnight lies within an hour,

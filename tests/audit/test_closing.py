@@ -77,7 +77,7 @@ def test_a_sum_that_was_made_afterwards_is_compared_and_mended(db: None, grain: 
     assert list(compare()) == []
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     made=st.lists(near, max_size=15), late=st.lists(near, max_size=15), zone=st.sampled_from(ZONES),
     closed=closings,
