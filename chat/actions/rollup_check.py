@@ -12,13 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Max, Q, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Count, FloatField, Max, Q, Sum
+from django.db.models.functions import Cast, ExtractMinute, Floor, TruncHour
 
 from chat.actions.rollup_spans import (
     all_days,
     closed_months,
-    cuts_between,
     hour_of,
     hours,
     month_from,
@@ -26,9 +25,21 @@ from chat.actions.rollup_spans import (
 )
 from chat.audit.summing import of_rollups, whole
 from chat.models import LedgerEntry, Rollup, RollupState
-from chat.models.adding import Found, Sums, counted, fold, plus
+from chat.models.adding import Found, Spans, Sums, counted, fold
 from chat.models.ledger import lock_chain
-from chat.models.rollups import BEFORE_CUTS, DAYS, DIMENSIONS, FIRST, FIRST_BOUNDS, MONTHS, NULLABLE, SUMS
+from chat.models.rollups import (
+    BEFORE_CUTS,
+    DAYS,
+    DIMENSIONS,
+    FIRST,
+    FIRST_BOUNDS,
+    HOUR,
+    MONTHS,
+    NULLABLE,
+    QUARTER,
+    SUMS,
+    cuts_after,
+)
 from chat.threads import write_transaction
 
 
@@ -88,35 +99,29 @@ def _of_days(grain: str, start: datetime, end: datetime) -> list[tuple[int, Sums
 
 
 def _summed(start: datetime, end: datetime) -> Found:
-    """What `adding.fold` finds in the entries of a day and of its hours: another way than theirs who wrote
-    the roll-ups."""
-    begun, first, last = int(start.timestamp()), hour_of(start), hour_of(end)
-    found: Found = {}
-    _fold(found, "h", 0, first, start)
-    _fold(found, "hd", begun, start, last)
-    _fold(found, "d", begun, last, end)
-    for at in cuts_between(begun, min(int(end.timestamp()), RollupState.objects.get(pk=1).closed)):
-        cut = datetime.fromtimestamp(at, UTC)
-        _fold(found, "c", at, hour_of(cut), cut)
-    return found
+    """What `adding.fold` finds in the entries of a day and of its hours, taken by quarters of an hour."""
+    closed = RollupState.objects.get(pk=1).closed
+    first, last = int(start.timestamp()), int(end.timestamp())
+    hours_end = int(hour_of(end).timestamp())
 
+    def spans(quarter: int) -> Spans:
+        found = [("h", quarter - quarter % HOUR)] if quarter < hours_end else []
+        found += [("d", first)] if quarter >= first else []
+        return *found, *(("c", at) for at in cuts_after(quarter) if first < at <= min(last, closed))
 
-def _fold(found: Found, spans: str, begun: int, start: datetime, end: datetime) -> None:
-    """Add the sums of the entries between two moments: of their hours, and of the span that begins then."""
-    rows = LedgerEntry.objects.filter(ended_at__gte=start, ended_at__lt=end)
-    by_hour = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC)).order_by().values("hour", *DIMENSIONS)
+    rows = LedgerEntry.objects.filter(ended_at__gte=hour_of(start), ended_at__lt=end)
+    minute = Cast(ExtractMinute("ended_at", tzinfo=UTC), FloatField())
+    parts = rows.annotate(hour=TruncHour("ended_at", tzinfo=UTC), part=Floor(minute * 60 / QUARTER))
     sums = {f"sum_{name}": Sum(name) for name in NULLABLE}
     counts = {"calls": Count("pk"), "priced": Count("amount"), "latest": Max("ended_at"), **_first()}
-    parts = (
+    return fold(
         (
             tuple(row[name] for name in DIMENSIONS),
-            tuple((span, int(row["hour"].timestamp()) if span == "h" else begun) for span in spans),
+            spans(int(row["hour"].timestamp()) + int(row["part"]) * QUARTER),
             _row(row),
         )
-        for row in by_hour.annotate(**counts, **sums).iterator()
-    )
-    for place, added in fold(parts)[1].items():
-        found[place] = plus(found[place], added) if place in found else added
+        for row in parts.order_by().values("hour", "part", *DIMENSIONS).annotate(**counts, **sums).iterator()
+    )[1]
 
 
 def _row(row: dict[str, Any]) -> Sums:

@@ -25,7 +25,7 @@ from chat.actions.rollup_spans import (
     within,
 )
 from chat.audit.periods import midnight
-from chat.audit.summing import of_rollups, of_rows, second, stored
+from chat.audit.summing import Statement, apart, of_rollups, of_rows, second, stored
 from chat.models import LedgerEntry, Rollup, RollupKey, RollupState
 from chat.models.adding import ONTO, write_keys
 from chat.models.ledger import lock_chain
@@ -125,14 +125,14 @@ def _make_day(start: datetime, end: datetime) -> None:
     begun, first, last = int(start.timestamp()), hour_of(start), hour_of(end)
     rows = LedgerEntry.objects.filter(ended_at__gte=first, ended_at__lt=end).order_by()
     write_keys(rows.values_list(*DIMENSIONS).distinct())
-    _sum_rows("fh", f"{second('e.ended_at')} / {HOUR} * {HOUR}", first, last)
+    _sum_rows("fh", _entries(f"{second('e.ended_at')} / {HOUR} * {HOUR}", first, last))
     for grain in HOURS:
         if grain != "fh":
             _copy("fh", grain, first, last, None)
     _copy("fh", "fd", hour_from(start), last, begun)
     for low, high in ((start, hour_from(start)), (last, end)):
         if low < high:
-            _sum_rows("fd", str(begun), low, high)
+            _sum_rows("fd", _entries(str(begun), low, high))
     for grain in DAYS:
         if grain != "fd":
             _copy("fd", grain, start, end, begun)
@@ -145,8 +145,8 @@ def _make_before_cuts(start: int, end: int) -> None:
         return
     after = timedelta(seconds=1)
     Rollup.objects.filter(within(BEFORE_CUTS, moments[0], moments[-1] + after)).delete()
-    for cut in moments:
-        _sum_rows("fc", str(int(cut.timestamp())), hour_of(cut), cut)
+    ranges = [(int(cut.timestamp()), stored(hour_of(cut)), stored(cut)) for cut in moments]
+    _sum_rows("fc", apart(ranges, _TOLD, of_rows(SUMS), ("chat_ledgerentry e", "e.ended_at"), "", ("", [])))
     for grain in BEFORE_CUTS:
         if grain != "fc":
             _copy("fc", grain, moments[0], moments[-1] + after, None)
@@ -160,25 +160,33 @@ def _make_month(begun: int) -> None:
         _copy(f"{grain[0]}d", grain, start, end, begun)
 
 
-def _sum_rows(grain: str, span: str, start: datetime, end: datetime) -> None:
-    """Add the ledger's rows to sums in full, whose keys are there; `span`: SQL for the second at which a
-    row's begins."""
+def _entries(span: str, start: datetime, end: datetime) -> Statement:
+    """(span, what is told apart, sums) of the ledger's rows between two moments; `span`: SQL for the second
+    at which a row's begins."""
+    told = ", ".join(_TOLD)
+    return (
+        f"SELECT {span} AS number, {told}, {of_rows(SUMS)} FROM chat_ledgerentry e"  # noqa: S608 (own names)
+        f" WHERE e.ended_at >= %s AND e.ended_at < %s GROUP BY number, {told}",
+        [stored(start), stored(end)],
+    )
+
+
+def _sum_rows(grain: str, entries: Statement) -> None:
+    """Add the ledger's rows to sums in full, whose keys are there."""
     # Columns that are NULL for some are compared after a join by the others, which PostgreSQL can hash.
     same = "IS NOT DISTINCT FROM" if connection.vendor == "postgresql" else "IS"
     equal = [f"k.{name} {same if name in _NULLABLE_KEYS else '='} s.{name}" for name in DIMENSIONS]
-    told = ", ".join(f"e.{name}" for name in DIMENSIONS)
+    rows, values = entries
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO chat_rollup (grain, start, key, {', '.join(SUMS)})"  # noqa: S608 (names of our own)
-            f" SELECT '{grain}', s.span, k.id, {', '.join(f's.{name}' for name in SUMS)} FROM ("
-            f"SELECT {span} AS span, {told}, {of_rows(SUMS)}"
-            f" FROM chat_ledgerentry e WHERE e.ended_at >= %s AND e.ended_at < %s"
-            f" GROUP BY span, {told}) s"
+            f" SELECT '{grain}', s.number, k.id, {', '.join(f's.{name}' for name in SUMS)} FROM ({rows}) s"
             f" JOIN chat_rollupkey k ON k.face = 'f' AND {' AND '.join(equal)}{ONTO}",
-            [stored(start), stored(end)],
+            values,
         )
 
 
+_TOLD: Final = tuple(f"e.{name}" for name in DIMENSIONS)
 _NULLABLE_KEYS: Final = ("user_id", "team_id", "agent_id")
 
 

@@ -86,7 +86,7 @@ def apart(
     within = f"{moment} >= v.column2 AND {moment} < v.column3{among}"
     columns = "".join(f"{column}, " for column in told)
     parameters = [value for one in ranges for value in one] + chosen[1]
-    head = f"SELECT v.column1, {columns}{sums} FROM (VALUES {values}) v CROSS JOIN"  # noqa: S608 (our own names)
+    head = f"SELECT v.column1 AS number, {columns}{sums} FROM (VALUES {values}) v CROSS JOIN"  # noqa: S608 (our own names)
     by = f"GROUP BY v.column1{''.join(f', {column}' for column in told)}"
     if connection.vendor == "postgresql":
         # OFFSET: else each key or person that is chosen is looked for in each range.
