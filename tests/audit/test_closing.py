@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -110,6 +111,19 @@ def test_a_cut_just_after_the_last_closed_day_has_the_calls_before_that(db: None
     close()
     cut = int((midnight + timedelta(minutes=15)).timestamp())
     assert Rollup.objects.get(grain="gc", start=cut).calls == 1
+    assert list(compare()) == []
+
+
+@pytest.mark.parametrize("make", [close, rebuild])
+def test_today_stays_open(db: None, make: Callable[[], object]) -> None:
+    opened(closed=0)
+    begun = datetime.fromtimestamp(today("UTC"), UTC)
+    LedgerEntry.objects.append(
+        [make_entry(ended_at=begun + timedelta(minutes=10 + 30 * n)) for n in range(48)]
+    )
+    make()
+    assert RollupState.objects.get().closed == today("UTC")
+    assert not Rollup.objects.filter(grain__in=AFTERWARDS, start__gt=today("UTC")).exists()
     assert list(compare()) == []
 
 

@@ -14,7 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from chat import audit
 from chat.actions.rollup_check import compare
-from chat.models import LedgerEntry, RollupKey
+from chat.models import LedgerEntry, RollupKey, RollupState
+from chat.models.rollups import today
 from tests.models.conftest import make_entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +55,7 @@ def test_roll_ups_in_five_faces_are_made_again_in_all(db: None) -> None:
     finally:
         migrated(None)
     assert list(compare()) == []
+    assert RollupState.objects.get().closed == today("UTC")
     assert not RollupKey.objects.filter(pk=5).exists()
     wide = audit.Filter(START, START + timedelta(days=30))
     assert audit.report(wide).by("person") == audit.exact(wide).by("person")
