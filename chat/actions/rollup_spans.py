@@ -1,4 +1,4 @@
-"""Which days, months and cuts roll-ups are made for and compared by; how these are found."""
+"""Which days and months roll-ups are made for and compared by; how these are found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models import Max, Min, Q
 
 from chat.audit.periods import midnight, midnights
 from chat.models import LedgerEntry, Rollup, RollupState
-from chat.models.rollups import CUTS, DAY, HOUR, HOURS, QUARTER, month_of, zone_name
+from chat.models.rollups import HOUR, HOURS, month_of, zone_name
 
 
 def zone_of() -> ZoneInfo:
@@ -45,12 +45,6 @@ def month_from(begun: int) -> tuple[datetime, datetime]:
     return start, midnight((start.date() + timedelta(days=32)).replace(day=1), start.tzinfo)
 
 
-def cuts_between(start: int, end: int) -> list[int]:
-    """The cuts after `start`, up to and with `end`."""
-    first = start - start % QUARTER + QUARTER
-    return [at for at in range(first, end + 1, QUARTER) if at % DAY in CUTS]
-
-
 def within(grains: tuple[str, ...], start: datetime, end: datetime) -> Q:
     """Roll-ups of these grains that begin between two moments."""
     return Q(grain__in=grains, start__gte=int(start.timestamp()), start__lt=int(end.timestamp()))
@@ -75,7 +69,6 @@ def hours(start: datetime, end: datetime) -> Q:
 __all__ = [
     "all_days",
     "closed_months",
-    "cuts_between",
     "hour_from",
     "hour_of",
     "hours",

@@ -17,7 +17,6 @@ from django.db.models import Min
 from chat.actions.rollup_spans import (
     all_days,
     closed_months,
-    cuts_between,
     hour_from,
     hour_of,
     hours,
@@ -39,6 +38,7 @@ from chat.models.rollups import (
     MONTHS,
     SUMS,
     begin,
+    cuts_between,
     month_of,
     new_edition,
     today,

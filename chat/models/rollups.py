@@ -124,10 +124,15 @@ def month_of(closed: int, zone: str) -> int:
     return day_and_month(closed - closed % QUARTER, zone)[1]
 
 
+def cuts_between(start: int, end: int) -> list[int]:
+    """The cuts after `start`, up to and with `end`."""
+    first = start - start % QUARTER + QUARTER
+    return [at for at in range(first, end + 1, QUARTER) if at % DAY in CUTS]
+
+
 def cuts_after(quarter: int) -> list[int]:
     """The cuts that a quarter of an hour and the beginning of its hour are before."""
-    ends = range(quarter + QUARTER, quarter - quarter % HOUR + HOUR, QUARTER)
-    return [at for at in ends if at % DAY in CUTS]
+    return cuts_between(quarter, quarter - quarter % HOUR + HOUR - QUARTER)
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -279,6 +284,7 @@ __all__ = [
     "RollupState",
     "begin",
     "cuts_after",
+    "cuts_between",
     "day_and_month",
     "face_of",
     "month_of",
